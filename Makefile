@@ -1,0 +1,38 @@
+# Every target sets up what it needs first (a fraction of a second when it is there). Logic lives in tools/.
+BUILD ?= $(or $(GODWIT_BUILD),build)
+PYTHON := $(BUILD)/venv/bin/python
+GODWIT := $(BUILD)/bin/godwit
+export GODWIT_BUILD := $(abspath $(BUILD))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run twin modem test unit lint size clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## fetch MicroPython and the Python packages into build/ (MICROPYTHON=/path uses your own)
+	@python3 tools/bootstrap.py
+
+run: setup  ## one compressed day of a whole node; options in ARGS, see make run ARGS=--help
+	@$(GODWIT) run $(ARGS)
+
+twin: setup  ## the cloud twin alone
+	@$(GODWIT) twin --coap-port 5684 --rest-port 8080 $(ARGS)
+
+modem: setup  ## the modem simulator alone
+	@$(GODWIT) modem $(ARGS)
+
+test: setup  ## everything that CI tests: units on three interpreters, integration, command line
+	@$(PYTHON) -m pytest -n 2 --dist worksteal $(ARGS)
+
+unit: setup  ## the unit tests alone
+	@$(PYTHON) -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
+
+lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every device file
+	@$(PYTHON) tools/lint
+
+size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
+	@$(GODWIT) size $(ARGS)
+
+clean:  ## remove build/
+	@rm -rf $(BUILD)
