@@ -1,0 +1,52 @@
+"""CoAP client: requests in, responses out. RFC 7252 section 5.
+
+The cloud backends and fota call it. What a request needs is in request.py and, for block-wise bodies, in block.py,
+loaded then; retransmission and matching are in messages.py.
+Owns no RAM beyond the message layer's 2.5 KB, except bodies that it collects (max_body).
+"""
+
+from .exchange import limit_at
+from .messages import MessageLayer
+
+
+class Client(MessageLayer):
+    """A CoAP client on one datagram endpoint, which it closes with itself.
+
+    Tuning (RFC 7252 4.8 unless said): ack_timeout_ms, ack_random, max_retransmit, nstart (requests in flight);
+    non_timeout_ms: wait for the answer to a NON request; separate_timeout_ms: wait after an empty ACK;
+    max_body: largest block-wise answer request() collects; szx: block size is 16 << szx;
+    linger_ms: so long after an answer duplicates are still acknowledged and pings answered.
+    Counters: sent, received, retransmitted, dropped (not understood, or not ours).
+    """
+
+    def request(
+        self,
+        method,
+        path,
+        *,
+        query=(),
+        payload=b"",
+        content_format=None,
+        accept=None,
+        confirmable=True,
+        options=(),
+        timeout_ms=None,
+    ):
+        """Await this: sends a request and gives its 2.xx Response; large bodies go block-wise (RFC 7959).
+
+        path "a/b/c"; query ("k=v", ..); options ((number, bytes or int), ..) are extra ones; content_format is
+        sent only with a payload; timeout_ms bounds the whole call. Raises Timeout, Reset, Refused (4.xx, 5.xx),
+        BadResponse, CodecError (does not fit a datagram), OSError (the endpoint is dead).
+        """
+        from .request import request
+
+        if isinstance(query, str):
+            query = (query,)
+        head = (method, path, query, content_format, accept, options, confirmable)
+        return request(self, head, payload, limit_at(timeout_ms))  # a smaller coroutine than this would be
+
+    def get_blocks(self, path, sink, **how):
+        """Await this: streams a large body into sink(offset, memoryview); arguments in block.get_blocks."""
+        from .block import get_blocks
+
+        return get_blocks(self, path, sink, **how)

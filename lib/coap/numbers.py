@@ -1,0 +1,15 @@
+"""Code, option and format numbers of CoAP (IANA, RFC 7252 12) that few programs need: `coap.BAD_GATEWAY` finds them.
+
+coap/__init__.py loads it for a name that it does not have itself, each time: a program that asks often says
+`from micropython import const` and writes the number down.
+"""
+
+CREATED, DELETED, VALID, CHANGED, CONTENT, CONTINUE = 0x41, 0x42, 0x43, 0x44, 0x45, 0x5F
+BAD_REQUEST, BAD_OPTION, FORBIDDEN, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE = 0x80, 0x82, 0x83, 0x85, 0x86
+REQUEST_INCOMPLETE, PRECONDITION_FAILED, REQUEST_TOO_LARGE, UNSUPPORTED_FORMAT = 0x88, 0x8C, 0x8D, 0x8F
+UNPROCESSABLE, NOT_IMPLEMENTED, BAD_GATEWAY, UNAVAILABLE, GATEWAY_TIMEOUT = 0x96, 0xA1, 0xA2, 0xA3, 0xA4
+
+IF_MATCH, ETAG, IF_NONE_MATCH, LOCATION_PATH, CONTENT_FORMAT, MAX_AGE = 1, 4, 5, 8, 12, 14
+LOCATION_QUERY, BLOCK2, BLOCK1, SIZE2, PROXY_URI, SIZE1 = 20, 23, 27, 28, 35, 60
+
+TEXT, OCTETS, JSON, CBOR = 0, 42, 50, 60
