@@ -1,0 +1,1 @@
+"""GNSS helpers without I/O: assistance data (agnss) now; NMEA, predictions and UBX belong to a later issue."""

@@ -1,0 +1,85 @@
+"""Conversions that several families need: signal indices, PLMN, calendar, decimal text, reject causes.
+
+Pure (modems.md 2A.4, 5.2). Imported by the parsers of modem drivers, and by modem.base when a cause is to be named.
+RAM: the cause table.
+"""
+
+from micropython import const
+
+_EPOCH_DAY = const(719468)  # days from 0000-03-01 to 1970-01-01
+
+# EMM causes after which trying again soon is useless, and why (TS 24.301, modems.md 5.2).
+CAUSES = {
+    2: "IMSI unknown",
+    3: "illegal UE",
+    6: "illegal ME",
+    7: "EPS services not allowed",
+    8: "EPS services not allowed",
+    11: "PLMN not allowed",
+    12: "tracking area not allowed",
+    13: "roaming not allowed here",
+    14: "EPS services not allowed in this PLMN",
+    15: "no suitable cells",
+    17: "network failure",
+    19: "ESM failure, check the APN",
+    22: "congestion",
+}
+
+
+def rsrp_dbm(index):
+    """RSRP index of TS 36.133 (-17..97, 255 or None unknown) -> dBm or None."""
+    if index is None or not -17 <= index <= 97:
+        return None
+    return index - 141 if index > 0 else index - 140
+
+
+def rsrq_db(index):
+    """RSRQ index of TS 36.133 (-30..46, 255 or None unknown) -> dB in halves (int when whole) or None."""
+    if index is None or not -30 <= index <= 46:
+        return None
+    if index < 0:
+        halves = index - 39
+    elif index < 35:
+        halves = index - 40
+    else:
+        halves = index - 41
+    return halves / 2 if halves & 1 else halves // 2
+
+
+def snr_db(index):
+    """SNR index of %XMONITOR (127 unknown) -> dB or None."""
+    return None if index is None or index == 127 else index - 24
+
+
+def plmn(text):
+    """PLMN as digits (bytes, 5 or 6) -> (mcc, mnc), or (None, None)."""
+    if len(text) not in (5, 6) or not text.isdigit():
+        return None, None
+    return int(text[:3]), int(text[3:])
+
+
+def unix_time(year, month, day, hour, minute, second):
+    """UTC calendar fields -> Unix time in s, by integers (Gregorian, any port's epoch)."""
+    if month < 3:
+        year -= 1
+        month += 12
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1 - _EPOCH_DAY
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
+
+
+def scaled(text, places):
+    """Decimal number as text (bytes or str, "63.421983") -> int of 10**-places, rounded half away from zero.
+
+    Floats have no part in it: on a single-precision board they cannot hold a coordinate. Raises ValueError.
+    """
+    if not isinstance(text, str):
+        text = bytes(text).decode()
+    text = text.strip()
+    negative = text[:1] == "-"
+    whole, _, part = text.lstrip("+-").partition(".")
+    if not (whole or part) or not (whole + part).isdigit():
+        raise ValueError("not a number")
+    value = int((whole or "0") + (part + "0" * places)[:places])
+    if part[places : places + 1] >= "5":
+        value += 1
+    return -value if negative else value

@@ -1,0 +1,106 @@
+"""nRF91: opening Serial Modem sockets, plain or with DTLS ended in the modem (modems.md 2A.6).
+
+Called by modem.nrf91.Modem only, and needed only then: what stays is the endpoint. RAM: none.
+"""
+
+from errno import ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL
+
+from micropython import const
+
+from at.errors import ATError
+from at.fields import scan_int, split
+from modem.nrf91.endpoint import Endpoint
+
+_RX = const(3072)  # a server's DTLS flight, or two CoAP blocks of 1024
+_DNS_MS = const(65000)
+_VERIFY = const(2)  # the peer's certificate is required and checked, always
+_HOSTNAME = const(2)
+_CID = const(14)
+_DTLS_TIMEOUT = const(18)
+
+
+def _check_name(host):
+    if not 0 < len(host) <= 128 or '"' in host or "\r" in host or "\n" in host:
+        raise ValueError("host name")
+
+
+async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms):
+    """Create a socket, set options ("%d" is the handle), connect, switch automatic receive on; -> Endpoint."""
+    at = modem.at
+    while modem.orphans:
+        await close_handle(modem, modem.orphans[-1])
+        modem.orphans.pop()
+    lines = await at.command(create, prefix, timeout_ms=5000)
+    handle = scan_int(split(lines[0])[0]) if lines else None
+    if handle is None:
+        raise OSError(EINVAL, "no socket handle")
+    modem.orphans.append(handle)  # also when we are cancelled below: the next open closes it
+    for option in options:
+        await at.command(option % handle)
+    await at.command('AT#XCONNECT=%d,"%s",%d' % (handle, host, port), b"#XCONNECT:", timeout_ms=timeout_ms)
+    endpoint = Endpoint(modem, handle, rx_bytes)
+    modem.endpoints[handle] = endpoint
+    await at.command("AT#XRECVCFG=%d,1" % handle)
+    if handle not in modem.orphans:  # the modem restarted just now
+        raise OSError(ECONNRESET, "lost while opening")
+    modem.orphans.remove(handle)
+    return endpoint
+
+
+async def _why(modem, host, secure):
+    """XCONNECT answers a plain ERROR: was it the name, or the peer? -> OSError."""
+    try:
+        await modem.at.command('AT#XGETADDRINFO="%s"' % host, b"#XGETADDRINFO:", timeout_ms=_DNS_MS)
+    except ATError:
+        return OSError(EHOSTUNREACH, "name not resolved")
+    if secure:
+        return OSError(ECONNABORTED, "DTLS handshake failed: CA, host name, or no answer")
+    return OSError(ECONNREFUSED, "not connected")
+
+
+async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout_ms, secure):
+    _check_name(host)
+    try:
+        return await _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms)
+    except ATError as refusal:
+        modem.note("%s", refusal)
+        for handle in list(modem.orphans):
+            modem.endpoints.pop(handle, None)
+            await close_handle(modem, handle)
+        modem.orphans.clear()
+        raise await _why(modem, host, secure)
+
+
+async def udp_open(modem, host, port, rx_bytes=_RX):
+    """-> Endpoint connected to host:port (name or address). OSError when it cannot be."""
+    return await _connect(modem, "AT#XSOCKET=1,2,0", b"#XSOCKET:", (), host, port, rx_bytes, _DNS_MS, False)
+
+
+async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_ms=130000):
+    """-> Endpoint over DTLS ended in the modem; the server is verified by the CA at `sec_tag` for `hostname`."""
+    _check_name(hostname)
+    options = (
+        'AT#XSSOCKETOPT=%%d,1,%d,"%s"' % (_HOSTNAME, hostname),
+        "AT#XSSOCKETOPT=%%d,1,%d,1" % _CID,
+        "AT#XSSOCKETOPT=%%d,1,%d,%d" % (_DTLS_TIMEOUT, _handshake_s(timeout_ms)),
+        "AT#XAPOLL=%d,1,0",  # tells when the peer closes
+    )
+    create = "AT#XSSOCKET=1,2,0,%d,%d" % (sec_tag, _VERIFY)
+    return await _connect(modem, create, b"#XSSOCKET:", options, host, port, rx_bytes, timeout_ms, True)
+
+
+async def close_handle(modem, handle):
+    """Close a socket; fine when there is none of that number."""
+    try:
+        await modem.at.command("AT#XCLOSE=%d" % handle, b"#XCLOSE:", timeout_ms=5000)
+    except ATError:
+        pass  # it was closed already
+
+
+def _handshake_s(timeout_ms):
+    """The largest handshake timeout that the modem knows and that ends before ours."""
+    best = 1
+    for seconds in (3, 7, 15, 31, 63, 123):
+        if seconds * 1000 < timeout_ms:
+            best = seconds
+    return best
