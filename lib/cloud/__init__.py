@@ -1,0 +1,14 @@
+"""Cloud backends behind one contract (`cloud.base`), loaded by name so that a node carries only the one it uses.
+
+`cloud.load("nrfcloud")` returns the backend's class. A new cloud is one module or package in this folder that
+defines `Cloud`, a subclass of `base.Cloud`, and one line in `BACKENDS`.
+"""
+
+BACKENDS = ("nrfcloud",)
+
+
+def load(name):
+    """-> the `Cloud` class of backend `name` (one of BACKENDS); ValueError for an unknown name."""
+    if name not in BACKENDS:
+        raise ValueError("unknown cloud backend %s" % name)
+    return __import__("cloud." + name, None, None, ("Cloud",)).Cloud

@@ -1,0 +1,72 @@
+"""FOTA jobs of nRF Cloud (nrfcloud.md 11, 12): the job in JSON, its image through the proxy, its status back."""
+
+import json
+
+from micropython import const
+
+import coap
+from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED
+
+_JSON = const(50)
+_PROXY_URI = const(35)
+
+_STATUS = {STARTED: "IN_PROGRESS", SUCCEEDED: "SUCCEEDED", FAILED: "FAILED", REJECTED: "REJECTED"}
+_TERMINAL = ("SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "REJECTED")
+
+
+def parse(payload):
+    """-> job (cloud.base) from the body of GET fota/exec/current, None when there is none; ValueError if malformed.
+
+    `key` is the Proxy-Uri, because host and path are what names an image (NCS#29040: progress bound to anything
+    less was applied to another image)."""
+    if not payload:
+        return None
+    body = json.loads(bytes(payload))
+    if not isinstance(body, dict):
+        raise ValueError("job is not an object")
+    if body.get("status") in _TERMINAL:
+        return None
+    document = body.get("jobDocument")
+    if not isinstance(document, dict):
+        raise ValueError("job without a document")
+    try:
+        uri = "https://%s/%s" % (document["host"], document["path"])
+        return {
+            "id": str(body["jobId"]),
+            "kind": document["firmwareType"],
+            "size": int(document["fileSize"]),
+            "version": document.get("version") or "",
+            "key": uri,
+        }
+    except (KeyError, TypeError) as missing:
+        raise ValueError("job without %s" % missing) from None
+
+
+def status_body(state, detail=None):
+    """-> JSON bytes of PATCH fota/exec/{jobId} for a neutral `state`."""
+    body = {"status": _STATUS[state]}
+    if detail:
+        body["details"] = detail
+    return json.dumps(body).encode()
+
+
+async def update_check(cloud):
+    """Verb of cloud.base: no job is 4.04, in older descriptions an empty 2.05 (nrfcloud.md 11.1)."""
+    try:
+        answer = await cloud.request(coap.GET, "fota/exec/current", accept=_JSON)
+    except coap.Refused as refused:
+        if refused.code == coap.NOT_FOUND:
+            return None
+        raise
+    return parse(answer.payload)
+
+
+async def update_read(cloud, job, offset, mv):
+    """Verb of cloud.base: GET proxy with the image's URL."""
+    return await cloud.blocks(mv, "proxy", offset, options=((_PROXY_URI, job["key"].encode()),))
+
+
+async def update_report(cloud, job_id, state, detail=None):
+    """Verb of cloud.base: PATCH fota/exec/{jobId}."""
+    body = status_body(state, detail)
+    await cloud.request(coap.PATCH, "fota/exec/" + job_id, payload=body, content_format=_JSON)
