@@ -1,0 +1,308 @@
+"""The signed manifest of a firmware bundle: parse, verify, and decide whether this node may take the image.
+
+Pure: bytes and numbers in, a Manifest or a ManifestError out; no files, no clock. The format is in README.md beside
+this file; it follows RFC 9124 (signed sequence number, vendor class, precursor, digest, size, block hashes). Its
+CBOR is a fixed subset in a fixed order, read here item by item, because the file table decoded at once would cost
+150 bytes a file: it is checked and unpacked row by row. Called by fetch.py (from the cloud) and slots.py (from
+flash). RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
+"""
+
+import struct
+from binascii import crc32
+from hashlib import sha256
+
+from micropython import const
+
+from fota import ManifestError
+from fota.verify import pss_verify
+
+_HEADER = "<4sHHIII32s8sI"
+HEADER_SIZE = 64
+MANIFEST_MAX = 8192
+BLOCK_SIZE = 4096
+_MAGIC = b"GWB1"
+_ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
+_KEY_SIZE = const(384)  # RSA-3072
+_FILES_MAX = const(128)
+_HASH_CUT = const(16)
+_DEPTH = const(3)
+_PATH_MAX = const(48)
+_FORMAT = const(1)
+_FLAG_NATIVE = const(1)  # the bundle may hold .mpy files with machine code
+_FLAGS_KNOWN = const(1)
+
+_MAJOR = {int: 0, bytes: 2, str: 3, list: 4, dict: 5}  # RFC 8949 3.1
+# The manifest is a map of keys 1 to 13 in this order: (name, type, smallest, largest) value or length.
+_FIELDS = (
+    ("format", int, _FORMAT, _FORMAT),
+    ("sequence", int, 1, 0xFFFFFFFF),
+    ("version", str, 1, 32),
+    ("device_class", str, 1, 32),
+    ("min_from", int, 0, 0xFFFFFFFF),
+    ("component", str, 1, 16),
+    ("size", int, 1, 16777216),
+    ("sha256", bytes, 32, 32),
+    ("block_size", int, BLOCK_SIZE, BLOCK_SIZE),
+    ("blocks", bytes, _HASH_CUT, MANIFEST_MAX),
+    ("files", list, 1, _FILES_MAX),
+    ("flags", int, 0, _FLAGS_KNOWN),
+    ("key_id", bytes, 8, 8),
+)
+_FILES = const(10)  # index of the file table in _FIELDS
+
+_NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
+_VERSION_CHARS = _NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Header:
+    """The 64 fixed bytes at the start of a bundle. `raw` is a copy of them: it identifies the image."""
+
+    def __init__(self, raw, key_id, manifest_size, offset, payload_size, digest):
+        self.raw = raw
+        self.key_id = key_id
+        self.manifest_size = manifest_size
+        self.offset = offset
+        self.payload_size = payload_size
+        self.digest = digest
+
+    @property
+    def head_size(self):
+        """Bytes of header, manifest and signature together."""
+        return HEADER_SIZE + self.manifest_size + _KEY_SIZE
+
+    @property
+    def total(self):
+        """Bytes of the whole bundle file."""
+        return self.offset + self.payload_size
+
+
+def parse_header(buf):
+    """Return the Header in the first 64 bytes of `buf`; raises ManifestError "magic", "header" or "length"."""
+    raw = bytes(buf[:HEADER_SIZE])
+    if len(raw) < HEADER_SIZE:
+        raise ManifestError("header")
+    magic, size, sig_size, manifest_size, offset, payload, digest, key_id, crc = struct.unpack(_HEADER, raw)
+    if magic != _MAGIC:
+        raise ManifestError("magic")
+    if crc != crc32(raw[:-4]) or size != HEADER_SIZE or sig_size != _KEY_SIZE:
+        raise ManifestError("header")
+    header = Header(raw, key_id, manifest_size, offset, payload, digest)
+    start = (header.head_size + _ALIGN - 1) // _ALIGN * _ALIGN
+    if not 0 < manifest_size <= MANIFEST_MAX or not payload or offset != start:
+        raise ManifestError("length")
+    return header
+
+
+def load(header, body, keys):
+    """Return the Manifest in `body` (manifest bytes and signature, as they follow the header).
+
+    `keys`: RSA-3072 moduli (384 bytes each) that this node trusts. Order matters: the digest and the signature are
+    checked before one byte is decoded. Raises ManifestError "length", "digest", "key", "signature" or a field's.
+    """
+    view = memoryview(body)
+    if len(view) != header.head_size - HEADER_SIZE:
+        raise ManifestError("length")
+    digest = sha256(view[: header.manifest_size]).digest()
+    if digest != header.digest:
+        raise ManifestError("digest")
+    modulus = find_key(keys, header.key_id)
+    if not pss_verify(modulus, digest, bytes(view[header.manifest_size :])):
+        raise ManifestError("signature")
+    manifest = Manifest(View(view[: header.manifest_size]), digest)
+    if manifest.size != header.payload_size:
+        raise ManifestError("size")
+    if manifest.key_id != header.key_id:
+        raise ManifestError("key")
+    return manifest
+
+
+def find_key(keys, key_id):
+    """Return the modulus whose key id (the first 8 bytes of its SHA-256) this is, or raise ManifestError "key"."""
+    for modulus in keys:
+        if len(modulus) == _KEY_SIZE and sha256(modulus).digest()[:8] == key_id:
+            return modulus
+    raise ManifestError("key")
+
+
+class View:
+    """A memoryview that is read like a file."""
+
+    def __init__(self, view):
+        self._view = view
+        self._at = 0
+
+    def read(self, n):
+        """Return the next `n` bytes, fewer at the end."""
+        at = self._at
+        self._at = at + n
+        return bytes(self._view[at : at + n])
+
+
+class Manifest:
+    """The decoded manifest. Attributes: those of _FIELDS but the file table, and
+
+    `digest`: SHA-256 of the signed bytes, which is the image's identity; `file_count`; `flash_blocks`: blocks of
+    4096 bytes that the unpacked files need on littlefs, where each file has its own and each folder two.
+    """
+
+    def __init__(self, source, digest):
+        """Read from `source` (a file, or a View); raises ManifestError."""
+        self.digest = digest
+        for i in _keys(source):
+            name, kind, low, high = _FIELDS[i]
+            value = _item(source, kind, high, "field", name)
+            if not low <= (value if kind is int or kind is list else len(value)) <= high:
+                raise ManifestError("field", name)
+            if i == _FILES:
+                self._survey(source, value)
+            else:
+                setattr(self, name, value)
+        if source.read(1):
+            raise ManifestError("fields")
+        if _strange(self.version, _VERSION_CHARS) or _strange(self.device_class, _NAME_CHARS):
+            raise ManifestError("field", "version")
+        if len(self.blocks) != self.count * _HASH_CUT:
+            raise ManifestError("blocks")
+
+    def _survey(self, source, count):
+        """Check the file table and add up what it needs."""
+        self.file_count = count
+        self.flash_blocks = 2
+        left = self.size
+        before = ""
+        for path, size, _ in _rows(source, count):
+            left -= size
+            self.flash_blocks += size // BLOCK_SIZE + 1
+            at = path.find("/")
+            while at >= 0:
+                if before[: at + 1] != path[: at + 1]:  # sorted paths: a folder's files stand together
+                    self.flash_blocks += 2
+                at = path.find("/", at + 1)
+            before = path
+        if left:
+            raise ManifestError("files")
+
+    @property
+    def count(self):
+        """Number of blocks of the payload."""
+        return (self.size + BLOCK_SIZE - 1) // BLOCK_SIZE
+
+    def block_size_of(self, i):
+        """Bytes in block `i`: 4096, or what is left for the last one."""
+        return min(BLOCK_SIZE, self.size - i * BLOCK_SIZE)
+
+    def block_ok(self, i, view):
+        """True when `view` holds exactly the content of block `i`."""
+        want = self.blocks[i * _HASH_CUT : (i + 1) * _HASH_CUT]
+        return len(view) == self.block_size_of(i) and sha256(view).digest()[:_HASH_CUT] == want
+
+    def check(self, device_class, floor, bad=(), component="app"):
+        """Decide whether this node may install the image; raises ManifestError with the first objection.
+
+        `floor`: highest sequence that was ever confirmed here (the running image's, or a later one's);
+        `bad`: digests, cut to 16 bytes, of images that failed here.
+        """
+        if self.device_class != device_class:
+            raise ManifestError("class", self.device_class)
+        if self.component != component:
+            raise ManifestError("component", self.component)
+        if self.digest[:16] in bad:
+            raise ManifestError("blacklisted", self.version)
+        if self.sequence <= floor:
+            raise ManifestError("sequence", self.sequence)
+        if floor < self.min_from:
+            raise ManifestError("precursor", self.min_from)
+
+    def check_code(self, path, start):
+        """Refuse a .mpy file (first bytes `start`) of another format, or with machine code nobody announced."""
+        if not path.endswith(".mpy"):
+            return
+        if len(start) < 4 or start[0] != 0x4D or start[1] != 6:
+            raise ManifestError("mpy", path)
+        # Bits 2..5 of the third byte name the architecture of native code (MicroPython's mpyfiles documentation).
+        if start[2] & 0x3C and not self.flags & _FLAG_NATIVE:
+            raise ManifestError("native", path)
+
+
+def _strange(text, allowed):
+    """True when `text` has a character outside `allowed`."""
+    for c in text:
+        if c not in allowed:
+            return True
+    return False
+
+
+def _keys(source):
+    """Read the head of the map and before each value its key; yields the index of the field that follows."""
+    if _item(source, dict, 0, "fields") != len(_FIELDS):
+        raise ManifestError("fields")
+    for i in range(len(_FIELDS)):
+        if _item(source, int, 0, "fields") != i + 1:
+            raise ManifestError("fields")
+        yield i
+
+
+def files(source):
+    """Yield (path, size, sha256) of a manifest's files, in the order in which they lie in the payload."""
+    for i in _keys(source):
+        name, kind, _, high = _FIELDS[i]
+        value = _item(source, kind, high, "field", name)
+        if i == _FILES:
+            for row in _rows(source, value):
+                yield row
+            return
+
+
+def _rows(source, count):
+    """Yield the rows of the file table, checked; raises ManifestError "files" or "path"."""
+    before = ""
+    for _ in range(count):
+        if _item(source, list, 0, "files") != 3:
+            raise ManifestError("files")
+        path = _item(source, str, _PATH_MAX, "path")
+        _check_path(path)
+        if path <= before:  # sorted, so that a name can be there only once
+            raise ManifestError("path", path)
+        before = path
+        size = _item(source, int, 0, "files")
+        digest = _item(source, bytes, 32, "files")
+        if not size or len(digest) != 32:
+            raise ManifestError("files")
+        yield path, size, digest
+
+
+def _item(source, kind, longest, reason, detail=None):
+    """Read one CBOR item that must be of type `kind`: its value, or the number of items of a list or dict.
+
+    Raises ManifestError(reason) for another type, a string over `longest` bytes, or an end that comes too early;
+    nothing is allocated before its length was checked.
+    """
+    head = source.read(1)
+    if not head or head[0] >> 5 != _MAJOR[kind]:
+        raise ManifestError(reason, detail)
+    n = head[0] & 31
+    if n > 23:
+        more = source.read(1 << (n - 24)) if n < 28 else b""
+        if not more or len(more) != 1 << (n - 24):
+            raise ManifestError(reason, detail)
+        n = int.from_bytes(more, "big")
+    if kind is not bytes and kind is not str:
+        return n
+    value = source.read(n) if n <= longest else None
+    if value is None or len(value) != n:
+        raise ManifestError(reason, detail)
+    try:
+        return value if kind is bytes else str(value, "utf-8")
+    except UnicodeError:
+        raise ManifestError(reason, detail) from None
+
+
+def _check_path(path):
+    """Raise ManifestError "path" unless this is a plain relative path of at most three parts."""
+    parts = path.split("/")
+    if len(parts) > _DEPTH:
+        raise ManifestError("path", path)
+    for part in parts:
+        # A leading dot covers "." and ".."; upper case is left out so that MANIFEST can never be a payload file.
+        if not part or part[0] in ".-" or part.endswith(".tmp") or _strange(part, _NAME_CHARS):
+            raise ManifestError("path", path)
