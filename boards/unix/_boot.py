@@ -1,0 +1,28 @@
+"""What the firmware of a board does before boot.py: mount the flash, then run boot.py and main.py from it.
+
+On a board this is frozen into MicroPython; on the desk it is the program that `godwit run` starts, as
+`micropython -X heapsize=160k boards/unix/_boot.py`, with GODWIT_FLASH naming the flash image.
+"""
+
+import os
+import sys
+
+import vfs
+
+sys.path.insert(0, __file__.rpartition("/")[0] or ".")
+import flashdev  # stays in sys.modules, like a frozen module, when the boot selector rewrites sys.path
+
+ROOT = "/flash"
+
+
+def _run(name):
+    path = ROOT + "/" + name
+    with open(path) as script:
+        exec(script.read(), {"__name__": "__main__", "__file__": path})
+
+
+vfs.mount(vfs.VfsLfs2(flashdev.filesystem(os.getenv("GODWIT_FLASH"))), ROOT)
+os.chdir(ROOT)
+sys.path[:] = [ROOT, ".frozen"]
+_run("boot.py")
+_run("main.py")

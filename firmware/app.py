@@ -1,0 +1,161 @@
+"""Composition root: board, flash, modem, cloud and tasks are put together here, and nowhere else.
+
+`run(root, running)` is called by the boot selector with the flash's mount point ("" on a board) and what it started.
+Every task runs under a supervisor that restarts it with back-off and counts its deaths; six restarts of one task
+without a quiet hour restart the board.
+"""
+
+import asyncio
+import gc
+import sys
+
+from micropython import const
+
+import board
+import clock
+import log
+from config import Config
+from errands import Errand, Errands
+from journal import Journal
+from records import Records
+from retry import Backoff
+from state import State
+from tasks.health import Health, Heap
+from tasks.link import Link
+from tasks.sample import Sample
+
+_MAX_DEATHS = const(6)
+_QUIET_MS = const(3600000)
+_BATCH = const(16)
+_THRESHOLD = const(4096)
+_RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
+_SCRATCH = const(6656)  # a block or the manifest of an image, a part of assistance data: one piece, made once
+_PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
+
+
+class App:
+    """Everything the node is made of; attributes are the parts, `run()` is its life."""
+
+    def __init__(self, root, running):
+        self._settle_heap()
+        self.root = root
+        self.running = running
+        self.state = State()
+        self.config = Config(root)
+        log.level = self.config["log_level"]
+        self.heap = Heap(self.state)
+        self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
+        self.modem = self._make_modem()
+        self.cloud = self._make_cloud()
+
+    def _settle_heap(self):
+        """Load what stays for good before anything comes and goes, so that the rest of the heap stays in one piece;
+        and collect early, because a small heap that is filled before it is collected is left in crumbs."""
+        for name in _RESIDENT:
+            __import__(name)
+            gc.collect()
+        self.scratch = memoryview(bytearray(_SCRATCH))  # lent to the one errand that runs
+        gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))
+
+    def _make_modem(self):
+        import modem
+
+        return modem.load(self.config["modem"])(board.modem_uart(), power=board.modem_power)
+
+    def _make_cloud(self):
+        import cloud
+
+        async def connect():
+            import session
+
+            return await session.connect(self)
+
+        async def token(device_id, now_s, lifetime_s):
+            import session
+
+            return await session.token(self, device_id, now_s, lifetime_s)
+
+        return cloud.load(self.config["backend"])(
+            self.config["device_id"],
+            connect,
+            token,
+            versions={"cver": self.running["version"], "dver": "1"},
+            tuning={"ack_timeout_ms": self.config["ack_timeout_ms"]},
+        )
+
+    def _part(self, name):
+        """-> the part `name` of parts.py, made now."""
+        import parts
+
+        return getattr(parts, name)(self)
+
+    def _make_tasks(self):
+        """-> list of (name, task) that live as long as the node; the order is the order of starting."""
+        state, config, records = self.state, self.config, self.records
+        errands = (
+            Errand("shadow", self._part),
+            Errand("uplink", self._part, early=state.records),
+            Errand("locate", self._part, patience_s=_PATIENCE_S),
+            Errand("update", self._part),
+        )
+        tasks = [
+            ("health", Health(state, config, records, self.heap, board.feed_watchdog)),
+            ("sample", Sample(state, config, records, board.sensors())),
+            ("link", Link(state, config, self.modem, self.cloud)),
+            ("errands", Errands(state, errands)),
+        ]
+        if self.running["pending"]:
+            tasks.append(("trial", self._part("trial")))
+        return tasks
+
+    def restart(self):
+        """Restart the board; does not return."""
+        log.info("app", "restart")
+        board.reset()
+
+    async def run(self):
+        clock.configure(board.ticks_ms, board.rest, board.set_rtc)
+        log.info(
+            "app", "godwit %s on %s, slot %s, %d bytes of heap free",
+            self.running["version"], board.NAME, self.running["slot"], gc.mem_free(),
+        )  # fmt: skip
+        if self.running["fault"]:
+            log.error("app", "the active slot did not start (%s): this is the other one", self.running["fault"])
+        self._start()
+        await clock.keep()
+
+    def _start(self):
+        # Not in run(): its frame, which waits for ever, would keep a task that ends, as tasks/trial does.
+        for name, task in self._make_tasks():
+            asyncio.create_task(self._supervise(name, task))
+
+    async def _supervise(self, name, task):
+        """Keep `task` alive until it returns: log and count each death, restart it after a growing pause."""
+        backoff = Backoff(5, 600)
+        deaths = 0
+        clock.enter()
+        while True:
+            began = clock.uptime_ms()
+            try:
+                await task.run()
+                clock.leave()
+                return
+            except Exception as error:  # the one place that may: a task must not take the node with it
+                log.error("app", "task %s died: %s: %s", name, type(error).__name__, error)
+                sys.print_exception(error)
+            if clock.uptime_ms() - began > _QUIET_MS:
+                deaths = 0
+                backoff.reset()
+            deaths += 1
+            self.state.restarts[name] = self.state.restarts.get(name, 0) + 1
+            if deaths > _MAX_DEATHS:
+                self.restart()
+            await clock.sleep(backoff.next())
+
+
+def run(root, running):
+    """Run the node until it restarts or loses power."""
+    try:
+        asyncio.run(App(root, running).run())
+    finally:
+        asyncio.new_event_loop()

@@ -1,0 +1,105 @@
+"""Errands: what a node does now and then, one at a time, each loaded when due and forgotten when done.
+
+Uplink, position, settings and updates are large in code and rare in time. Running them one after the other bounds the
+heap that any of them may need; forgetting them in between (cold.py) gives it back. An errand is an object with
+`async visit()` -> seconds until it is due again.
+"""
+
+import gc
+
+from micropython import const
+
+import clock
+import coap
+import cold
+import log
+from cloud.base import CloudError
+from retry import Backoff
+from tasks import LINK_ERRORS
+
+_RETRY_S = const(600)  # when a visit ended in a way nobody foresaw
+
+
+class Errand:
+    """`make(name)` -> the task object, importing its module; `patience_s`: how long it waits for the link before it is
+    visited without one, None for ever; `early`: a clock.Signal that makes it due before its time."""
+
+    def __init__(self, name, make, patience_s=None, early=None):
+        self.name = name
+        self.make = make
+        self.patience_s = patience_s
+        self.early = early
+        self.due_ms = 0
+        self.unfinished = False  # a visit ended in a way nobody foresaw
+        self.backoff = Backoff(30, 3600)
+
+
+class Errands:
+    """`table`: Errands in order of importance: of several that are due, the first goes first."""
+
+    def __init__(self, state, table):
+        self._state = state
+        self._table = table
+
+    async def run(self):
+        while True:
+            errand, wait_s = self._next(clock.uptime_ms())
+            if errand is None:
+                await self._wait(wait_s)
+                continue
+            errand.due_ms = clock.uptime_ms() + _RETRY_S * 1000
+            errand.unfinished = True
+            try:
+                delay_s = await self._visit(errand)
+            finally:
+                cold.forget()
+                gc.collect()
+            errand.unfinished = False
+            errand.due_ms = clock.uptime_ms() + delay_s * 1000
+
+    async def _wait(self, wait_s):
+        """Until time, the link or an early signal may have made an errand due."""
+        if not self._state.link.is_set():
+            await clock.wait(self._state.link, wait_s)
+            return
+        for errand in self._table:
+            if errand.early and not errand.early.is_set():
+                await clock.wait(errand.early, wait_s)
+                return
+        await clock.sleep(wait_s)
+
+    def _next(self, now):
+        """-> (the errand to visit now or None, seconds until that may change)."""
+        linked = self._state.link.is_set()
+        nearest = 86400000
+        for errand in self._table:
+            start = errand.due_ms
+            if self._is_early(errand):
+                start = now
+            if not linked:
+                if errand.patience_s is None:
+                    continue
+                start += errand.patience_s * 1000
+            if start <= now:
+                return errand, 0
+            nearest = min(nearest, start - now)
+        return None, nearest // 1000 + 1
+
+    def _is_early(self, errand):
+        """Not while it backs off: a refusal is a reason to wait, however much has gathered."""
+        return errand.early and errand.early.is_set() and not errand.backoff.attempts and not errand.unfinished
+
+    async def _visit(self, errand):
+        """Run one errand to its end; -> seconds until it is due again."""
+        try:
+            delay_s = await errand.make(errand.name).visit()
+        except LINK_ERRORS as error:
+            # The errand starts over as soon as the link is back; what it had achieved is on flash or in the cloud.
+            self._state.fail(error)
+            return 0 if errand.patience_s is None else errand.backoff.next()
+        except (coap.Refused, CloudError, ValueError) as problem:
+            delay_s = max(errand.backoff.next(), getattr(problem, "max_age", None) or 0)
+            log.warn(errand.name, "%s; again in %d s", problem, delay_s)
+            return delay_s
+        errand.backoff.reset()
+        return delay_s

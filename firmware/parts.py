@@ -1,0 +1,96 @@
+"""The errands and what they need, put together when they are due. Loaded then, forgotten after (cold.py).
+
+Each function takes the App and returns one part; `shadow`, `uplink`, `locate` and `update` are errands.
+"""
+
+import gc
+import sys
+
+import board
+import cold
+
+
+def shadow(app):
+    from tasks.shadow import Shadow
+
+    about = {"appVersion": app.running["version"], "appName": "godwit", "board": board.NAME}
+    return Shadow(app.state, app.config, app.cloud, about)
+
+
+def uplink(app):
+    from tasks.uplink import Uplink
+
+    return Uplink(app.state, app.config, app.records, app.cloud)
+
+
+def locate(app):
+    from tasks.locate import Locate
+
+    return Locate(app.state, app.config, app.records, app.modem, app.cloud, app.heap, app.scratch)
+
+
+def update(app):
+    from tasks.update import Update
+
+    def make_slots():
+        return slots(app)
+
+    def make_fetch(job, read, progress):
+        return fetch(app, job, read, progress)
+
+    job_file = app.root + "/data/job.json"
+    return Update(app.config, app.cloud, make_slots, make_fetch, job_file, app.running, app.restart, app.heap)
+
+
+def slots(app):
+    """-> lib/fota Slots, with the boot selector: a factory file beside the slots, not on the path while we run."""
+    from fota.slots import Slots
+
+    running = dict(app.running)
+    sys.path.append(app.root or "/")
+    try:
+        running["selector"] = __import__("bootsel")
+    finally:
+        sys.path.pop()
+    return Slots(app.root, running)
+
+
+def _limits(app):
+    # A function of its own: the caller's frame would keep the slots, and their code, from being collected.
+    found = slots(app)
+    return found.floor, found.bad
+
+
+def fetch(app, job, read, progress):
+    """-> lib/fota Fetch for `job`; what installs is forgotten before what downloads is loaded."""
+    floor, bad = _limits(app)
+    _settle()
+    import store
+    from fota.fetch import Fetch
+    from fota.space import room
+
+    return Fetch(
+        app.root,
+        job["id"],
+        job["size"],
+        read,
+        store.read_bytes(app.root + "/data/update.pub", b""),
+        board.DEVICE_CLASS,
+        floor,
+        progress,
+        bad,
+        lambda manifest: room(app.root, "b" if app.running["slot"] == "a" else "a", manifest),
+        app.scratch,
+        _settle,
+    )
+
+
+def _settle():
+    cold.forget()
+    gc.collect()
+
+
+def trial(app):
+    from tasks.trial import Trial
+
+    return Trial(app.state, slots(app), app.running, app.restart)

@@ -1,0 +1,79 @@
+"""Records: what the tasks measure, as the journal keeps it. One CBOR array [ts_ms, name, value] per journal entry.
+
+A decimal value is stored as tag 4 (RFC 8949 3.4.4: [exponent, mantissa]) and a fix as a map of integers, so that
+nothing passes through a float on the way; `unpack` gives back what `add` was given.
+"""
+
+from micropython import const
+
+import cbor
+import clock
+import log
+
+_DECIMAL_FRACTION = const(4)
+
+
+def pack(ts_ms, name, value):
+    """-> bytes of one journal entry."""
+    if isinstance(value, cbor.Decimal):
+        value = cbor.Tag(_DECIMAL_FRACTION, [value.exponent, value.mantissa])
+    return cbor.dumps([ts_ms, name, value])
+
+
+def unpack(seq, payload):
+    """-> record (seq, ts_ms, name, value) as cloud.base wants it; CBORError or ValueError when it is not one."""
+    entry = cbor.loads(payload)
+    if not isinstance(entry, list) or len(entry) != 3:
+        raise ValueError("not a record")
+    ts_ms, name, value = entry
+    if isinstance(value, cbor.Tag) and value.number == _DECIMAL_FRACTION:
+        exponent, mantissa = value.value
+        value = cbor.Decimal(mantissa, exponent)
+    return (seq, ts_ms, name, value)
+
+
+class FlashError(Exception):
+    """The journal's flash failed: not the link's fault, and nothing that asking again will mend."""
+
+
+class Records:
+    """The journal seen as records; tells `state.records` when an uplink is worth its while."""
+
+    def __init__(self, journal, state, batch):
+        self._journal = journal
+        self._state = state
+        self._batch = batch
+
+    def add(self, name, value, ts_ms=None):
+        """Keep one measurement, durably; taken now unless `ts_ms` (UTC ms) says when. What flash will not take is
+        lost, said, and counted in `state.lost`: the node goes on."""
+        try:
+            self._journal.append(pack(ts_ms or clock.now_ms() or 0, name, value))
+        except OSError as problem:
+            self._state.lost += 1
+            log.error("journal", "%s lost: %s", name, problem)
+        if self.pending() >= self._batch:
+            self._state.records.set()
+
+    def pending(self):
+        return self._journal.pending
+
+    def peek(self, count):
+        """-> list of up to `count` records from the oldest that the cloud has not accepted. An entry that cannot be
+        read back (a bug, or flash that lies) is skipped by the next ack, and said."""
+        records = []
+        for seq, payload in self._journal.peek(count):
+            try:
+                records.append(unpack(seq, payload))
+            except ValueError:
+                records.append((seq, 0, None, None))
+        return records
+
+    def ack(self, seq):
+        """The cloud has everything up to `seq`. Raises FlashError when that cannot be kept."""
+        try:
+            self._journal.ack(seq)
+        except OSError as problem:
+            raise FlashError("cursor not kept: %s" % problem)
+        if not self.pending():
+            self._state.records.clear()

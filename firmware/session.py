@@ -1,0 +1,57 @@
+"""How a session with the cloud is made: a secured endpoint, and a token that proves who we are. Loaded for each one.
+
+Either job is done by the firmware or by the modem, as the settings `dtls` and `jwt` say. Called by app.py.
+"""
+
+from micropython import const
+
+import jwt
+import log
+import store
+from cloud.base import AuthError
+
+_MARGIN_MS = const(10000)  # name resolution and the modem's own answer
+_RX_BYTES = const(2816)  # two full datagrams wait while a third is being read
+
+
+async def connect(app):
+    """-> a datagram endpoint to the cloud, its certificate verified. Raises OSError (DTLSError says what is wrong)."""
+    config = app.config
+    host, port = config["host"], config["port"]
+    limit_ms = config["handshake_timeout_s"] * 1000
+    if config["dtls"] == "modem":
+        endpoint = await app.modem.dtls_open(host, port, config["sec_tag"], host, _RX_BYTES, limit_ms + _MARGIN_MS)
+        log.info("dtls", "connected to %s, verified by the modem", host)
+        return endpoint
+    from net.dtls import DTLS
+
+    endpoint = await app.modem.udp_open(host, port, _RX_BYTES)
+    try:
+        secured = DTLS(endpoint, host, store.read_bytes(app.root + "/data/ca.pem", b""))
+        await secured.handshake(limit_ms)
+    except BaseException:
+        await endpoint.close()
+        raise
+    app.heap.mark()
+    log.info("dtls", "connected to %s, certificate verified", host)
+    return secured
+
+
+async def token(app, device_id, now_s, lifetime_s):
+    """-> compact JWS for `device_id`, signed by the modem or with the key on flash. Raises AuthError, OSError."""
+    config = app.config
+    if config["jwt"] == "modem":
+        return await app.modem.jwt(device_id, lifetime_s, config["sec_tag"])
+    key = config.secrets().get("key")
+    if not key:
+        raise AuthError("no device key on flash: provision the node")
+    try:
+        return _sign(key, device_id, now_s, lifetime_s)
+    except ValueError as problem:
+        raise AuthError("no token can be made: %s" % problem)
+
+
+def _sign(key, device_id, now_s, lifetime_s):
+    import es256
+
+    return jwt.device_token(jwt.KeySigner(es256.load_private_key(key)), device_id, now_s, lifetime_s)

@@ -1,0 +1,28 @@
+"""The few facts that tasks share. No logic: who sets what is said beside each line."""
+
+import clock
+
+
+class State:
+    def __init__(self):
+        self.link = clock.Signal()  # set by tasks.link while the cloud session is authenticated
+        self.link_lost = clock.Signal()  # set by whoever saw it fail (fail()), cleared by tasks.link
+        self.link_error = None  # the exception that took the link down, for the log
+        self.reported = clock.Signal()  # set by tasks.shadow once the cloud has accepted this version's device info
+        self.records = clock.Signal()  # set when the journal has something worth an uplink
+        self.identity = {}  # tasks.link: what modem.identity() said
+        self.registration = {}  # tasks.link: what modem.attach() said
+        self.control = None  # tasks.shadow: the control section in use
+        self.cell = None  # tasks.locate: last serving cell
+        self.place = None  # tasks.locate: last position by cell
+        self.fix = None  # tasks.locate: last GNSS fix
+        self.lost = 0  # records: measurements that flash did not take
+        self.heap_peak = 0  # tasks.health: most bytes seen in use after a collection
+        self.restarts = {}  # supervisor: task name -> how often it died
+
+    def fail(self, error):
+        """A request found the link dead: tell tasks.link why. Safe to call more than once."""
+        if self.link.is_set():
+            self.link_error = error
+            self.link.clear()
+            self.link_lost.set()

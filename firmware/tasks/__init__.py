@@ -1,0 +1,11 @@
+"""What the node does, one file a task. A task has `async run()` and never imports a backend, a modem or a board.
+
+`LINK_ERRORS` is what a request raises when the way to the cloud is gone: the task hands it to `state.fail`, waits for
+the link and carries on. `cloud.base.CloudError` and `coap.Refused` mean that the cloud answered, so the link is well.
+"""
+
+import coap
+
+# Reset counts as dead: a peer that has forgotten us answers every message with it. So does an answer that nobody can
+# use: a new session is the only thing left to try.
+LINK_ERRORS = (coap.Timeout, coap.Reset, coap.BadResponse, OSError)

@@ -1,0 +1,124 @@
+"""firmware/errands and cold: who is visited when, what a failure costs, and that code is really forgotten."""
+
+import sys
+import unittest
+
+import clock
+import coap
+import cold
+import log
+from errands import Errand, Errands
+from harness.virtual import Board, together
+from state import State
+
+
+class Visits:
+    """A task that remembers when it was visited and ends as the script says: seconds, or an exception."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.at_s = []
+
+    async def visit(self):
+        self.at_s.append(clock.uptime_ms() // 1000)
+        result = self.script[0] if len(self.script) == 1 else self.script.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+class Scheduling(unittest.TestCase):
+    def setUp(self):
+        Board().install()
+        log.level = 0
+        self.state = State()
+
+    def tearDown(self):
+        log.level = log.INFO
+        clock.reset()
+
+    def live(self, *errands, until_s=10000, link_at_s=0):
+        async def link():
+            await clock.sleep(link_at_s)
+            self.state.link.set()
+            await clock.sleep(1000000)
+
+        together(
+            Errands(self.state, errands).run(),
+            link(),
+            until=lambda: clock.uptime_ms() // 1000 >= until_s,
+        )
+
+    def test_each_at_its_own_interval_and_the_first_of_the_table_first(self):
+        hourly, often = Visits(3600), Visits(1000)
+        self.live(Errand("a", lambda name: hourly), Errand("b", lambda name: often), until_s=4000)
+        self.assertEqual(len(hourly.at_s), 2)
+        self.assertTrue(4 <= len(often.at_s) <= 5)
+
+    def test_waits_for_the_link_unless_its_patience_ends(self):
+        needs, patient = Visits(100000), Visits(100000)
+        table = Errand("needs", lambda name: needs), Errand("patient", lambda name: patient, 600)
+        self.live(*table, until_s=2000, link_at_s=1500)
+        self.assertEqual(needs.at_s[0] // 10, 150)
+        self.assertEqual(patient.at_s[0] // 10, 60)
+
+    def test_a_lost_link_is_told_and_the_errand_starts_over_when_it_is_back(self):
+        visits = Visits(coap.Timeout(), 100000)
+
+        async def mend():
+            await clock.wait(self.state.link_lost)
+            await clock.sleep(300)
+            self.state.link.set()
+            await clock.sleep(1000000)
+
+        self.state.link.set()
+        together(
+            Errands(self.state, (Errand("a", lambda name: visits),)).run(), mend(), until=lambda: len(visits.at_s) == 2
+        )
+        self.assertEqual(visits.at_s[1] // 10, 30)
+
+    def test_a_refusal_backs_off_and_keeps_the_link(self):
+        visits = Visits(ValueError("x"), ValueError("x"), ValueError("x"), 100000)
+        self.live(Errand("a", lambda name: visits), until_s=3000)
+        self.assertTrue(self.state.link.is_set())
+        gaps = [b - a for a, b in zip(visits.at_s, visits.at_s[1:])]
+        self.assertTrue(gaps[2] > gaps[0], gaps)
+
+    def test_a_bug_in_one_errand_does_not_starve_the_others(self):
+        broken, well = Visits(KeyError("bug")), Visits(500)
+        self.state.link.set()
+        errands = Errands(self.state, (Errand("broken", lambda name: broken), Errand("well", lambda name: well)))
+
+        async def supervised():
+            while True:
+                try:
+                    await errands.run()
+                except KeyError:
+                    await clock.sleep(5)
+
+        together(supervised(), until=lambda: len(well.at_s) == 3)
+        self.assertTrue(len(broken.at_s) <= 3, broken.at_s)
+
+
+class Forgetting(unittest.TestCase):
+    def test_every_cold_module_exists_and_can_be_forgotten_and_loaded_again(self):
+        for name in cold.COLD:
+            with self.subTest(name=name):
+                __import__(name)
+                self.assertTrue(name in sys.modules)
+        cold.forget()
+        self.assertEqual([name for name in cold.COLD if name in sys.modules], [])
+        for name in cold.COLD:
+            __import__(name)
+
+    def test_a_forgotten_submodule_is_loaded_again_by_from_import(self):
+        from modem.nrf91 import info as first
+
+        cold.forget()
+        from modem.nrf91 import info as second
+
+        self.assertTrue(first is not second)
+
+
+if __name__ == "__main__":
+    unittest.main()
