@@ -1,0 +1,133 @@
+"""`godwit modem`: the simulator as a process.
+
+Prints one JSON line when the PTY is ready, then events. SIGTERM and SIGINT end it cleanly; the link and the control
+socket are removed. Exit status 1 with one line when an option cannot be honoured.
+"""
+
+import asyncio
+import json
+import os
+import pathlib
+import signal
+
+import click
+
+from godwit.modem.channel import PtyChannel
+from godwit.modem.clock import SimClock
+from godwit.modem.control import Control
+from godwit.modem.core import Core
+from godwit.modem.events import EventLog
+from godwit.modem.faults import CATALOGUE, FaultBoard, FaultError
+from godwit.modem.keystore import TYPES, Nvs
+from godwit.modem.link import ResolveError, Resolver
+from godwit.modem.radio import TIMING
+from godwit.modem.sm import Session
+from godwit.world import World
+
+
+@click.command()
+@click.option("--link", type=click.Path(), help="Symbolic link to the PTY, for a fixed name.")
+@click.option("--world", "world_path", type=click.Path(), help="Shared world clock file.")
+@click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Compress radio and GNSS waits.")
+@click.option("--patience", type=click.FloatRange(min=0.1), default=2.0, show_default=True,
+              help="Real seconds that a network timeout takes at least, whatever the speed.")
+@click.option("--nvs", type=click.Path(file_okay=False), help="Folder that keeps credentials and settings.")
+@click.option("--resolve", multiple=True, metavar="HOST:PORT=ADDR:PORT", help="Where a name really is.")
+@click.option("--imei", default="352656100000001", show_default=True)
+@click.option("--credential", multiple=True, metavar="TAG:TYPE=FILE", help="Install a credential at the factory.")
+@click.option("--seed", type=int, default=1, help="Of noise and random faults.")
+@click.option("--fault", multiple=True, metavar="NAME[=ARG]", help="One of: " + ", ".join(CATALOGUE))
+@click.option("--timing", multiple=True, metavar="NAME=S", help="One of: " + ", ".join(TIMING))
+@click.option("--place", type=click.Choice(["day", "harbour"]), default="day", help="Travel, or stay in the harbour.")
+@click.option("--stock", is_flag=True, help="Serial Modem without assistance forwarding (PR #285).")
+@click.option("--baud", type=click.IntRange(min=0), default=0, help="Pace the output as a UART would; 0 does not.")
+@click.option("--control", type=click.Path(), help="Unix socket for faults and questions.")
+@click.option("--trace", type=click.Path(), help="File that gets every byte, one JSON line per read or write.")
+@click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
+def modem(**options):
+    """Simulated nRF9151 with Serial Modem v2 on a PTY."""
+    try:
+        asyncio.run(_serve(options))
+    except (ResolveError, FaultError, OSError, ValueError) as err:
+        raise click.ClickException(str(err)) from err
+
+
+def build(options):
+    """The parts, wired: (channel, session, core, clock, log). Needs a running loop."""
+    clock = SimClock(World(options["world_path"]), options["speed"], options["patience"])
+    log = EventLog(clock, options["as_json"])
+    faults = FaultBoard(options["seed"])
+    nvs = Nvs(options["nvs"])
+    for text in options["credential"]:
+        _install(nvs, text)
+    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
+                fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]))
+    trace = _tracer(options["trace"], clock) if options["trace"] else None
+    channel = PtyChannel(faults, log, options["baud"], trace)
+    session = Session(core, channel, agnss=not options["stock"])
+    for text in options["fault"]:
+        faults.apply_text(text)
+    return channel, session, core, clock, log
+
+
+async def _serve(options):
+    channel, session, core, clock, log = build(options)
+    control = Control(options["control"], core) if options["control"] else None
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    channel.start()
+    timers = asyncio.create_task(clock.run())
+    link = pathlib.Path(options["link"]) if options["link"] else None
+    try:
+        if control:
+            await control.start()
+        if link:
+            _point(link, channel.path)
+        log.ready(pty=channel.path, link=options["link"], control=options["control"])
+        session.boot(first=True)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopped, timers), return_when=asyncio.FIRST_COMPLETED)
+        if timers.done():
+            timers.result()  # a timer's handler failed: say so instead of standing still
+    finally:
+        timers.cancel()
+        if control:
+            control.close()
+        if link and link.is_symlink() and os.readlink(link) == channel.path:
+            link.unlink()
+        log.event("bye", counters=dict(log.counters))
+        core.power_cut()
+        channel.close()
+
+
+def _point(link, target):
+    temporary = link.with_name(link.name + ".new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+
+
+def _install(nvs, text):
+    name, equals, path = text.partition("=")
+    tag, colon, kind = name.partition(":")
+    if not (equals and colon and tag.isdigit() and kind.isdigit() and int(kind) in TYPES):
+        raise ValueError(f"not TAG:TYPE=FILE: {text}")
+    nvs.put(int(tag), int(kind), pathlib.Path(path).read_text().strip())
+
+
+def _timing(text):
+    name, _, seconds = text.partition("=")
+    if name not in TIMING:
+        raise ValueError(f"no such timing: {name}")
+    return name, float(seconds)
+
+
+def _tracer(path, clock):
+    stream = open(path, "a", buffering=1)  # lives as long as the process
+
+    def record(direction, data):
+        stream.write(json.dumps({"t": clock.now_ms(), direction: data.decode("latin-1")}) + "\n")
+
+    return record

@@ -1,0 +1,121 @@
+"""The fault board: every way in which the simulated modem can be made to misbehave (modems.md 7.3).
+
+A *state* fault holds until it is cleared (or for `count` uses); an *action* happens at once. Both are set with
+`--fault NAME[=ARG]` or over the control socket. The parts ask the board at the moment the fault would bite, so
+that a fault can be set at any time. Probabilities come from the simulator's seeded generator.
+"""
+
+import random
+
+# name: (kind, kind of the argument, meaning)
+CATALOGUE = {
+    "split": ("state", "int", "write the output byte by byte, with pauses of up to ARG ms (default 3)"),
+    "boot_garbage": ("state", "int", "ARG random bytes (default 20) before the boot line"),
+    "echo": ("state", None, "echo is on after boot"),
+    "mute": ("state", "text", "never answer commands that begin with ARG"),
+    "late": ("state", "text", "answer commands that begin with CMD s seconds late: ARG is CMD:s"),
+    "error": ("state", "text", "ERROR instead of executing commands that begin with ARG"),
+    "reboot_on": ("state", "text", "reboot while executing a command that begins with ARG"),
+    "denied": ("state", "int", "registration denied with EMM cause ARG (default 15)"),
+    "no_coverage": ("state", None, "no cell is found"),
+    "no_sim": ("state", None, "the SIM does not answer"),
+    "urc_lost": ("state", "float", "lose unsolicited lines with probability ARG"),
+    "week_rollover": ("state", None, "GNSS dates are 1024 weeks in the past"),
+    "no_fix": ("state", None, "GNSS never gets a fix"),
+    "ncell_fail": ("state", None, "%NCELLMEAS fails"),
+    "drop": ("state", "float", "lose datagrams with probability ARG, both directions"),
+    "dup": ("state", "float", "duplicate datagrams with probability ARG, both directions"),
+    "delay": ("state", "int", "each datagram takes ARG ms, each direction"),
+    "flip": ("state", "float", "flip one bit of an output byte with probability ARG"),
+    "no_data": ("state", None, "#XSEND's data mode fails as if the socket had died"),
+    "reboot": ("action", None, "power glitch: everything but the NVM is lost"),
+    "crash": ("action", None, "modem core fault: #XMODEM: FAULT and INIT, LTE and sockets lost"),
+    "pdn_deact": ("action", None, "the network deactivates the PDN; it comes back later"),
+    "nat_rebind": ("action", None, "every socket gets a new source port"),
+    "storm": ("action", "int", "ARG unsolicited lines at once (default 200)"),
+}
+
+
+class FaultError(ValueError):
+    """Unknown fault or an argument that does not fit."""
+
+
+class FaultBoard:
+    """Which faults are set. `on_action(name, arg)` is the core's."""
+
+    def __init__(self, seed=1):
+        self.rng = random.Random(seed)
+        self.on_action = lambda name, arg: None
+        self._set = {}
+
+    def apply(self, name, arg=None, count=None):
+        """Set a state fault, or do an action. Raises FaultError."""
+        if name not in CATALOGUE:
+            raise FaultError(f"no such fault: {name}")
+        kind, arg_kind, _ = CATALOGUE[name]
+        arg = self._convert(name, arg_kind, arg)
+        if kind == "action":
+            self.on_action(name, arg)
+        else:
+            self._set[name] = [arg, count]
+
+    def apply_text(self, text):
+        """`NAME` or `NAME=ARG`, as on the command line."""
+        name, equals, arg = text.partition("=")
+        self.apply(name, arg if equals else None)
+
+    def clear(self, name=None):
+        """Clear one state fault, or all."""
+        if name is None:
+            self._set.clear()
+        else:
+            self._set.pop(name, None)
+
+    def arg(self, name, default=None):
+        """The argument of a set fault (or `default` when it has none); None when the fault is not set."""
+        entry = self._set.get(name)
+        if entry is None:
+            return None
+        if entry[1] is not None:
+            entry[1] -= 1
+            if entry[1] <= 0:
+                del self._set[name]
+        return default if entry[0] is None else entry[0]
+
+    def on(self, name):
+        """Is the fault set? Uses up one count."""
+        return self.arg(name, True) is not None
+
+    def chance(self, name):
+        """Does a fault with a probability bite this time?"""
+        probability = self.arg(name, 1.0)
+        return probability is not None and self.rng.random() < probability
+
+    def hits(self, name, command):
+        """Does the fault's command prefix match `command` (upper case, without AT)? Returns the seconds for `late`."""
+        entry = self._set.get(name)
+        if entry is None:
+            return None
+        prefix, _, seconds = (entry[0] or "").partition(":")
+        if not command.startswith(prefix.upper().removeprefix("AT")):
+            return None
+        self.arg(name)
+        return float(seconds) if seconds else 1.0
+
+    def state(self):
+        """The set faults, for the control socket."""
+        return {name: entry[0] for name, entry in self._set.items()}
+
+    @staticmethod
+    def _convert(name, arg_kind, arg):
+        if arg is None or arg_kind is None:
+            if arg_kind == "text":
+                raise FaultError(f"{name} needs an argument")
+            return None
+        try:
+            value = {"int": int, "float": float, "text": str}[arg_kind](arg)
+            if name == "late":
+                float(value.partition(":")[2] or 1.0)
+            return value
+        except (TypeError, ValueError) as err:
+            raise FaultError(f"{name}: bad argument {arg!r}") from err

@@ -1,0 +1,286 @@
+"""LTE side of the modem: registration, RRC state, the PDN, and the cell that serves it at this time of day.
+
+Model (modems.md 7.4): CFUN=1 -> scan -> cell found (stat 2) -> registered (stat 1) with RRC connected -> PDN active;
+RRC goes idle some seconds after the last packet. Everything is announced through `core.notify(kind, ...)`, which the
+personality turns into URCs. Owned by Core; sockets ask `pdn_up` and report traffic with `activity()`.
+"""
+
+import asyncio
+
+NOT_SEARCHING, HOME, SEARCHING, DENIED, UNKNOWN, NO_SIM = 0, 1, 2, 3, 4, 90
+
+# World seconds of every delay of the modem; --timing changes them.
+TIMING = {
+    "boot": 0.8,
+    "cfun": 0.3,
+    "scan": 7.0,  # first search without history
+    "rescan": 2.0,  # where the modem has been registered since power-on
+    "register": 1.2,
+    "pdn": 0.2,
+    "rrc_setup": 0.3,  # first packet after idle
+    "rrc_inactivity": 5.0,
+    "rrc_release": 0.5,  # instead, when the host said that nothing follows (RAI)
+    "reattach": 4.0,  # after the network has thrown the PDN away
+    "dns": 0.1,
+    "ncell_light": 3.0,
+    "ncell_complete": 9.0,
+    "ncell_gci": 14.0,
+    "reset": 1.0,
+    "flash": 0.05,  # one credential written
+    "cell_poll": 20.0,
+}
+
+
+def active_time_s(bits):
+    """T3324 in seconds (TS 24.008, GPRS timer 2); None when PSM is off."""
+    unit = {"000": 2, "001": 60, "010": 360}.get(bits[:3])
+    return None if unit is None else unit * int(bits[3:], 2)
+
+
+def periodic_time_s(bits):
+    """T3412 extended in seconds (GPRS timer 3); 0 when it is off."""
+    unit = {"000": 600, "001": 3600, "010": 36000, "011": 2, "100": 30, "101": 60, "110": 1152000}.get(bits[:3], 0)
+    return unit * int(bits[3:], 2)
+
+
+class Radio:
+    """Registration state machine. `stat`, `cell`, `rrc`, `pdn_up`, `ip`, `emm_cause` are read by the personality."""
+
+    def __init__(self, core):
+        self._core = core
+        self._clock = core.clock
+        self._serial = 1  # last octet of our address; a new one with each PDN
+        self._history = False
+        self._task = None
+        self._timers = {}
+        self._waiting = []  # packets that wait for the RRC connection
+        self._connected_since_ms = 0
+        self._clear()
+
+    def _clear(self):
+        self.stat = NOT_SEARCHING
+        self.cell = None
+        self.emm_cause = None
+        self.rrc = False
+        self.asleep = False  # in PSM
+        self.pdn_up = False
+        self.ip = None
+        self._waiting.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    @property
+    def registered(self):
+        """On the home network?"""
+        return self.stat == HOME
+
+    @property
+    def active(self):
+        """Searching or registered: the LTE part is on."""
+        return self.stat != NOT_SEARCHING
+
+    def delay(self, name):
+        """World seconds of one of the TIMING entries."""
+        return self._core.timing[name]
+
+    def start(self):
+        """LTE on: begin to search (CFUN=1 or 21)."""
+        if self._task is None or self._task.done():
+            self._task = self._core.spawn(self._attach())
+
+    def stop(self, announce=True):
+        """LTE off: everything that hung on it is gone."""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+        was_active, was_up = self.active, self.pdn_up
+        if self.rrc:
+            self.rrc = False
+            self._count_connection()
+        self._clear()
+        if not was_active:
+            return
+        self._core.log.event("detach")
+        self._core.pdn_lost(keep_open=True)
+        self._core.rrc_changed()
+        if announce:
+            if was_up:
+                self._core.notify("cgev", "ME PDN DEACT 0")
+                self._core.notify("cgev", "ME DETACH")
+            self._core.notify("cereg")
+            self._core.notify("rrc")
+
+    def forget(self):
+        """Power was off: no search history."""
+        self.stop(announce=False)
+        self._history = False
+
+    async def _attach(self):
+        if self._core.faults.on("no_sim"):
+            self._to(NO_SIM)
+            self._core.notify("cereg")
+            return
+        self._to(SEARCHING)
+        self._core.notify("mdmev", "SEARCH STATUS 1")
+        self._core.log.event("search")
+        await self._clock.sleep(self.delay("rescan" if self._history else "scan"))
+        while self._core.faults.on("no_coverage"):
+            if self.stat != UNKNOWN:
+                self._core.notify("mdmev", "SEARCH STATUS 2")
+                self._to(UNKNOWN)
+                self._core.notify("cereg")
+            await self._clock.sleep(10.0)
+        self.cell = self._core.spot().cell
+        self._to(SEARCHING)
+        self._core.notify("cereg")
+        await self._clock.sleep(self.delay("register"))
+        cause = self._core.faults.arg("denied", 15)
+        if cause is not None:
+            self._deny(cause)
+            return
+        self._history = True
+        self._to(HOME)
+        self._core.time_known = True
+        spot = self._core.spot()
+        self._core.log.event("attach", stat=HOME, tac=self.cell.tac, eci=self.cell.eci, rat=self.cell.act,
+                             plmn=self.cell.plmn, place=spot.place)
+        self._set_rrc(True)
+        self._core.notify("cereg")
+        self._core.notify("xtime")
+        self._core.notify("edrx")
+        self._later("cell", "cell_poll", self._poll_cell, drives=False)
+        await self._clock.sleep(self.delay("pdn"))
+        self._pdn_activate()
+
+    def _to(self, stat):
+        self.stat = stat
+
+    def _deny(self, cause):
+        self.emm_cause = cause
+        self._to(DENIED)
+        self._core.log.event("denied", cause=cause)
+        self._core.notify("cereg")
+        self._core.notify("cnec_emm", cause)
+
+    def _pdn_activate(self):
+        self._serial = self._serial % 250 + 1
+        self.ip = f"10.81.7.{self._serial}"
+        self.pdn_up = True
+        self._core.notify("cgev", "ME PDN ACT 0")
+        self._core.log.event("pdn_up", ip=self.ip)
+
+    def deactivate_pdn(self):
+        """The network throws the PDN away; the modem gets a new one after a while."""
+        if not self.pdn_up:
+            return
+        self.pdn_up = False
+        self.ip = None
+        self._core.log.event("pdn_down")
+        self._core.notify("cgev", "NW PDN DEACT 0")
+        self._core.pdn_lost(keep_open=True)
+        self._later("reattach", "reattach", self._pdn_activate)
+
+    # RRC
+
+    def activity(self, send=None):
+        """A packet goes up (`send` is called once the connection stands) or has come down (no `send`)."""
+        if not self.pdn_up:
+            return
+        if self.rrc or self.delay("rrc_setup") <= 0 or send is None:
+            self._set_rrc(True)
+            if send:
+                send()
+            return
+        self._waiting.append(send)
+        if len(self._waiting) == 1:
+            self._later("setup", "rrc_setup", self._connected)
+
+    def _connected(self):
+        self._set_rrc(True)
+        waiting, self._waiting = self._waiting, []
+        for send in waiting:
+            send()
+
+    def _set_rrc(self, connected):
+        if connected:
+            # GNSS and a neighbour search wait for idle: then the host waits for this timer too.
+            self._later("idle", "rrc_inactivity", self._set_rrc, False, drives=self._core.waits_for_idle)
+        if connected == self.rrc:
+            return
+        self.rrc = connected
+        self._count_connection()
+        # Timers first: a host that reads the line may move the world's clock in the same breath.
+        self._power_saving()
+        self._core.rrc_changed()
+        self._core.notify("rrc")
+
+    def release_soon(self):
+        """Release assistance: the network lets go of the connection early."""
+        if self.rrc and self._core.settings["rai"]:
+            self._later("idle", "rrc_release", self._set_rrc, False, drives=self._core.waits_for_idle)
+
+    def _count_connection(self):
+        now_ms = self._clock.now_ms()
+        if self.rrc:
+            self._core.log.count("rrc_connections")
+            self._connected_since_ms = now_ms
+        else:
+            self._core.log.count("rrc_connected_ms", now_ms - self._connected_since_ms)
+
+    def _power_saving(self):
+        """RRC idle for the active time -> PSM; the network keeps the registration, the radio sleeps."""
+        mode, tau, active = self._core.settings["psm"]
+        active_s = active_time_s(active) if mode == 1 else None
+        if "psm" in self._timers:
+            self._timers.pop("psm").cancel()
+        if self.rrc:
+            if self.asleep:
+                self.asleep = False
+                self._core.notify("sleep", 1, 0)
+        elif self.pdn_up and active_s is not None:
+            self._timers["psm"] = self._clock.later(active_s, self._sleep, periodic_time_s(tau) * 1000, drives=False)
+
+    def _sleep(self, tau_ms):
+        self.asleep = True
+        self._core.log.count("psm")
+        self._core.notify("sleep", 1, tau_ms)
+
+    def _later(self, key, delay_name, fn, *args, drives=True):
+        if key in self._timers:
+            self._timers[key].cancel()
+        self._timers[key] = self._clock.later(self.delay(delay_name), fn, *args, drives=drives)
+
+    # cells
+
+    def _poll_cell(self):
+        self._later("cell", "cell_poll", self._poll_cell, drives=False)
+        self.refresh_cell()
+
+    def refresh_cell(self):
+        """Follow the route: a new serving cell or level is announced. Called before cell queries too."""
+        if self.cell is None:
+            return
+        old, spot = self.cell, self._core.spot()
+        self.cell = spot.cell
+        if not self.registered:
+            return
+        if old.eci != self.cell.eci:
+            self._core.log.event("cell", tac=self.cell.tac, eci=self.cell.eci, place=spot.place)
+            self._core.notify("cereg")
+        if old.rsrp != self.cell.rsrp:
+            self._core.notify("cesq")
+
+    async def measure(self, kind, gci_count):
+        """%NCELLMEAS: list of (cell, is_serving) when done, None when it failed."""
+        name = "ncell_gci" if kind >= 3 else ("ncell_complete" if kind == 2 else "ncell_light")
+        while kind >= 3 and self.rrc:
+            await asyncio.sleep(0.02)
+        await self._clock.sleep(self.delay(name))
+        self.refresh_cell()
+        if self._core.faults.on("ncell_fail") or self.cell is None:
+            return None
+        found = [(self.cell, True)]
+        if kind >= 3:
+            found += [(cell, False) for cell in self.cell.others[: gci_count - 1]]
+        return found

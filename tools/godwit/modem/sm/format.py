@@ -1,0 +1,143 @@
+"""How the Serial Modem spells what the core knows: pure functions from state to the text of one line.
+
+Field orders and spellings: modems.md 2A.4, 2A.5, 2A.6, 2A.8, 2A.10.
+"""
+
+import datetime
+
+from godwit.modem.radio import DENIED, NO_SIM, NOT_SEARCHING, SEARCHING, UNKNOWN
+
+TZ_QUARTERS = 8  # the network announces local time, two hours ahead of UTC
+
+
+def cereg(core, n):
+    """Fields of +CEREG for reporting level n (without n itself)."""
+    radio = core.radio
+    fields = [str(radio.stat)]
+    if n >= 2 and radio.cell and radio.stat not in (NOT_SEARCHING, UNKNOWN, NO_SIM):
+        fields += [f'"{radio.cell.tac:04X}"', f'"{radio.cell.eci:08X}"', str(radio.cell.act)]
+        denied = n in (3, 5) and radio.stat == DENIED
+        fields += ["0", str(radio.emm_cause)] if denied else ["", ""]
+        mode, tau, active = core.settings["psm"]
+        if n >= 4 and radio.registered and mode == 1:
+            fields += [f'"{active}"', f'"{tau}"']
+    return ",".join(fields).rstrip(",")
+
+
+def cscon(core, n):
+    """Fields of +CSCON for level n."""
+    rrc = int(core.radio.rrc)
+    return ",".join([str(rrc), "7", "4"][: n if rrc else 1])
+
+
+def xmonitor(core):
+    """%XMONITOR answer."""
+    radio, cell = core.radio, core.radio.cell
+    if not radio.registered:
+        return f"%XMONITOR: {radio.stat}"
+    mode, tau, active = core.settings["psm"]
+    power = (active, tau) if mode == 1 else ("11100000", "11100000")
+    return (f'%XMONITOR: {radio.stat},"Netz","Netz","{cell.plmn}","{cell.tac:04X}",{cell.act},{cell.band},'
+            f'"{cell.eci:08X}",{cell.pci},{cell.earfcn},{cell.rsrp},{cell.snr},"","{power[0]}","{power[1]}","01001001"')
+
+
+def coneval(core):
+    """%CONEVAL answer."""
+    radio, cell = core.radio, core.radio.cell
+    if radio.stat in (SEARCHING, UNKNOWN, NOT_SEARCHING, NO_SIM):
+        return "%CONEVAL: 1"
+    if not radio.registered:
+        return "%CONEVAL: 6"
+    energy = min(max(5 + (cell.rsrp - 20) // 10, 5), 9)
+    loss = 15 - (cell.rsrp - 141)
+    return (f'%CONEVAL: 0,{int(radio.rrc)},{energy},{cell.rsrp},{cell.rsrq},{cell.snr},"{cell.eci:08X}","{cell.plmn}",'
+            f"{cell.pci},{cell.earfcn},{cell.band},0,0,10,1,1,{loss}")
+
+
+def cesq(core):
+    """+CESQ answer."""
+    cell = core.radio.cell if core.radio.registered else None
+    rsrq, rsrp = (cell.rsrq, cell.rsrp) if cell else (255, 255)
+    return f"+CESQ: 99,99,255,255,{max(rsrq, 0)},{max(rsrp, 0)}"
+
+
+def nordic_cesq(core):
+    """%CESQ line: levels and the thresholds they reach."""
+    cell = core.radio.cell
+    if cell is None:
+        return "%CESQ: 255,-1,255,-1"
+
+    def level(value, steps):
+        return sum(value >= step for step in steps)
+
+    return (f"%CESQ: {cell.rsrp},{level(cell.rsrp, (20, 40, 60, 80))},"
+            f"{cell.rsrq},{level(cell.rsrq, (7, 14, 21, 28))}")
+
+
+def ncellmeas(core, kind, found):
+    """%NCELLMEAS result line; `found` is Radio.measure's."""
+    if found is None:
+        return "%NCELLMEAS: 1"
+    now = core.uptime_ms()
+    line = "%NCELLMEAS: 0"
+    for cell, serving in found:
+        identity = f',"{cell.eci:08X}","{cell.plmn}","{cell.tac:04X}"'
+        radio = f",{cell.earfcn},{cell.pci},{cell.rsrp},{cell.rsrq},{now}"
+        neighbours = "".join(",%d,%d,%d,%d,%d" % n for n in cell.neighbours)
+        if kind < 3:
+            # The timing advance belongs to a connection; without one it is not known.
+            ta, tail = (cell.ta, f",{now - 23}") if core.radio.rrc else (65535, "")
+            return f"{line}{identity},{ta}{radio}{neighbours}{tail}"
+        ta_time = now - 23 if serving else 0
+        with_neighbours = serving and kind > 3
+        count = len(cell.neighbours) if with_neighbours else 0
+        line += f"{identity},{cell.ta},{ta_time}{radio},{int(serving)},{count}{neighbours if with_neighbours else ''}"
+    return line
+
+
+def local_time(now_ms):
+    """Network time as +CCLK shows it."""
+    local = _local(now_ms)
+    return f'+CCLK: "{local:%y/%m/%d,%H:%M:%S}{TZ_QUARTERS:+03d}"'
+
+
+def xtime(now_ms):
+    """%XTIME line: semi-octets swapped, universal time."""
+    utc = _local(now_ms) - datetime.timedelta(minutes=15 * TZ_QUARTERS)
+    digits = f"{utc:%y%m%d%H%M%S}{TZ_QUARTERS:02d}"
+    swapped = "".join(digits[i + 1] + digits[i] for i in range(0, len(digits), 2))
+    return f'%XTIME: "{swapped[-2:]}","{swapped}","00"'
+
+
+def _local(now_ms):
+    shift = datetime.timedelta(minutes=15 * TZ_QUARTERS)
+    return datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC) + shift
+
+
+def parse_local_time(text):
+    """Unix seconds of a +CCLK string. Raises ValueError."""
+    local = datetime.datetime.strptime(text[:17], "%y/%m/%d,%H:%M:%S").replace(tzinfo=datetime.UTC)
+    return local.timestamp() - int(text[17:] or 0) * 900
+
+
+def gnss_position(fix):
+    """#XGNSSPOS line."""
+    stamp = datetime.datetime.fromtimestamp(fix.time_s, datetime.UTC)
+    numbers = (fix.lat, fix.lon, fix.alt, fix.acc, fix.speed, fix.heading)
+    return "#XGNSSPOS: " + ",".join(f"{n:.6f}" for n in numbers) + f',"{stamp:%Y-%m-%d %H:%M:%S}"'
+
+
+def agnss_need(need):
+    """#XAGNSS request line."""
+    flags, systems = need
+    parts = [str(flags), str(len(systems))]
+    for system, masks in sorted(systems.items()):
+        parts += [str(system), str(masks[0]), str(masks[1])]
+    return "#XAGNSS: " + ",".join(parts)
+
+
+def received(sock, data, source, as_hex, with_source):
+    """Header and body of received data, from the leading CRLF to the last byte of the body."""
+    name, tail = ("XRECVFROM", f',"{source[0]}",{source[1]}') if with_source else ("XRECV", "")
+    body = data.hex().encode() if as_hex else data
+    return f"\r\n#{name}: {sock.handle},{int(as_hex)},{len(data)}{tail}\r\n".encode() + body

@@ -1,0 +1,121 @@
+"""REST side of the twin: the starlette application, bearer key, error bodies (facts 14.1).
+
+/v1/* needs `Authorization: Bearer <API key>`; errors are {"code", "message"}; bodies have a size limit and
+must be what their Content-Type says. The /twin/* switches need no key: they are not the cloud's.
+Called by server.py; handlers live in rest_devices.py, rest_fota.py, rest_data.py, rest_twin.py.
+"""
+
+import hmac
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from . import payload
+from .errors import ACCESS_DENIED, BAD_REQUEST, NOT_FOUND, ApiError, invalid
+
+_MAX_BODY = 24 << 20
+_CODES = {401: ACCESS_DENIED, 404: NOT_FOUND}
+
+
+def make_app(api_key, records, tables):
+    """The application. `tables` are objects with routes(): (method, path, handler) triples.
+
+    A handler is `async handler(request)` and returns a Response or a JSON value.
+    """
+    routes = [
+        Route(path, _wrap(handler, api_key, records), methods=[method])
+        for table in tables
+        for method, path, handler in table.routes()
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+
+
+async def read_body(request):
+    """The request's body (bytes). Raises ApiError 413."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise ApiError(413, BAD_REQUEST, f"body over {_MAX_BODY} bytes")
+    return bytes(body)
+
+
+async def read_json(request, kind=dict):
+    """The JSON body, checked to be of a type. Raises ApiError 400 or 422."""
+    body = await read_body(request)
+    if not body:
+        raise ApiError(400, BAD_REQUEST, "empty body")
+    value = payload.load_json(body)
+    if not isinstance(value, kind):
+        raise invalid("the body is not of the expected type")
+    return value
+
+
+def query(request):
+    """Query parameters as a plain dict of the last values."""
+    return dict(request.query_params)
+
+
+def query_list(request, name):
+    """A parameter that may be repeated or comma separated."""
+    return [item for text in request.query_params.getlist(name) for item in text.split(",") if item]
+
+
+def query_flag(request, name, default=False):
+    """A true/false parameter. Raises ApiError 422."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text not in ("true", "false", "1", "0"):
+        raise invalid(f"{name} is true or false")
+    return text in ("true", "1")
+
+
+def listing(items, more):
+    """The list answer: items, total, pageNextToken."""
+    return {"items": items, **more}
+
+
+def text_list(value, name, limit=1000):
+    """A JSON array of texts (None is an empty one). Raises ApiError 422."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > limit or not all(isinstance(item, str) for item in value):
+        raise invalid(f"{name} is an array of texts")
+    return value
+
+
+def _wrap(handler, api_key, records):
+    async def endpoint(request):
+        try:
+            if request.url.path.startswith("/v1/"):
+                _authorize(request, api_key)
+            answer = await handler(request)
+            if not isinstance(answer, Response):
+                answer = JSONResponse(answer)
+        except ApiError as exc:
+            answer = JSONResponse(exc.body(), status_code=exc.status)
+        except ClientDisconnect:
+            raise
+        except Exception as exc:  # a bug of the twin: one row in the records, a 500, no traceback on the wire
+            records.error(f"{request.method} {request.url.path}", exc)
+            answer = JSONResponse({"code": 50000, "message": "twin error, see records"}, status_code=500)
+        if request.url.path.startswith("/v1/"):
+            records.rest(request.method, request.url.path, answer.status_code)
+        return answer
+
+    return endpoint
+
+
+def _authorize(request, api_key):
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), api_key.encode()):
+        raise ApiError(401, ACCESS_DENIED, "access denied: a valid API key is needed")
+
+
+async def _http_error(request, exc):
+    code = _CODES.get(exc.status_code, BAD_REQUEST)
+    return JSONResponse({"code": code, "message": str(exc.detail)}, status_code=exc.status_code, headers=exc.headers)
