@@ -1,0 +1,281 @@
+"""Bundles: made by tools/godwit/bundle.py, judged by cryptography and cbor2, and taken by lib/fota on MicroPython."""
+
+import hashlib
+import io
+import json
+import os
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import cbor2
+import pytest
+from click.testing import CliRunner
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from godwit import bundle, keys
+from godwit.places import BUILD
+
+REPO = Path(__file__).resolve().parents[2]
+DEVICE = REPO / "tests" / "integration" / "bundle_device.py"
+FILES = {"b.mpy": b"M\x06\x00\x1f" + bytes(5000), "a/c.mpy": b"M\x06\x00\x1fmore", "notes.txt": b"text"}
+CLASS = "godwit-unix"
+
+
+@pytest.fixture(scope="module")
+def key():
+    return keys.make_key()
+
+
+@pytest.fixture(scope="module")
+def firmware():
+    """This repository's own tree, compiled once."""
+    return bundle.firmware_files("unix")
+
+
+def build(key, files=None, **changes):
+    terms = {"version": "1.0.0", "sequence": 1, "device_class": CLASS, "key": key} | changes
+    return bundle.build_bundle(FILES if files is None else files, **terms)
+
+
+# --- format
+
+
+def test_the_same_input_gives_the_same_bytes(key):
+    backwards = dict(reversed(FILES.items()))
+    assert build(key) == build(key, backwards)
+    assert build(key) != build(key, sequence=2)
+
+
+def test_manifest_as_a_foreign_decoder_sees_it(key):
+    image = build(key, version="2.0.1-rc.1", sequence=70000, min_from=3, flags=1)
+    doc, manifest, signature, payload = bundle.parse_bundle(image)
+    assert cbor2.dumps(doc) == manifest  # fixed order, shortest form
+    assert list(doc) == list(range(1, 14))
+    assert [doc[i] for i in (1, 2, 3, 4, 5, 6, 9, 12)] == [1, 70000, "2.0.1-rc.1", CLASS, 3, "app", 4096, 1]
+    assert payload == b"".join(FILES[path] for path in sorted(FILES))
+    assert doc[7] == len(payload) and doc[8] == hashlib.sha256(payload).digest()
+    blocks = [payload[i : i + 4096] for i in range(0, len(payload), 4096)]
+    assert doc[10] == b"".join(hashlib.sha256(block).digest()[:16] for block in blocks)
+    assert [row[0] for row in doc[11]] == sorted(FILES)
+    assert all(row[2] == hashlib.sha256(FILES[row[0]]).digest() for row in doc[11])
+    assert doc[13] == keys.key_id(keys.modulus(key))
+    keys.verify(key.public_key(), manifest, signature)
+    assert (len(image) - len(payload)) % 1024 == 0
+
+
+def test_openssl_accepts_the_signature(key, tmp_path):
+    _, manifest, signature, _ = bundle.parse_bundle(build(key))
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    for name, content in (("key", public), ("sig", signature), ("manifest", manifest)):
+        (tmp_path / name).write_bytes(content)
+    pss = [part for option in ("rsa_padding_mode:pss", "rsa_pss_saltlen:32", "rsa_mgf1_md:sha256")
+           for part in ("-sigopt", option)]  # fmt: skip
+    command = [BUILD / "bin" / "openssl", "dgst", "-sha256", *pss, "-verify", "key", "-signature", "sig", "manifest"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert "Verified OK" in done.stdout, done.stderr
+
+
+def test_slot_files_hold_everything(key):
+    image = build(key)
+    files = bundle.slot_files(image)
+    head = files.pop("MANIFEST")
+    assert files == FILES
+    assert image.startswith(head)
+
+
+@pytest.mark.parametrize("damage", [0, 20, 63, 70, -1])
+def test_a_damaged_bundle_is_refused(key, damage):
+    image = bytearray(build(key))
+    if damage < 0:
+        del image[damage:]
+    else:
+        image[damage] ^= 1
+    with pytest.raises(bundle.BundleError):
+        bundle.parse_bundle(bytes(image))
+
+
+@pytest.mark.parametrize(
+    ("files", "changes"),
+    [
+        ({}, {}),
+        ({"a.mpy": b""}, {}),
+        ({"../a.mpy": b"x"}, {}),
+        ({"/a.mpy": b"x"}, {}),
+        ({"a/b/c/d.mpy": b"x"}, {}),
+        ({"A.mpy": b"x"}, {}),
+        ({"MANIFEST": b"x"}, {}),
+        ({"a" * 49: b"x"}, {}),
+        ({f"file{i}.mpy": b"x" for i in range(129)}, {}),
+        (FILES, {"version": "1.0 beta"}),
+        (FILES, {"version": ""}),
+        (FILES, {"device_class": "Unix"}),
+        (FILES, {"sequence": 0}),
+        (FILES, {"sequence": 2**32}),
+        (FILES, {"min_from": -1}),
+        ({"a": b"x", "a/b": b"x"}, {}),
+    ],
+)
+def test_what_no_node_would_take_is_not_built(key, files, changes):
+    with pytest.raises(bundle.BundleError):
+        build(key, files, **changes)
+
+
+def test_zip_for_nrf_cloud(key):
+    image = build(key)
+    packed = bundle.nrfcloud_zip(image, "godwit-unix", "1.0.0")
+    assert packed == bundle.nrfcloud_zip(image, "godwit-unix", "1.0.0")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        about = json.loads(archive.read("manifest.json"))
+        assert archive.read("godwit-unix.bin") == image
+        assert all(entry.date_time == (1980, 1, 1, 0, 0, 0) for entry in archive.infolist())
+    assert about["fwversion"] == "1.0.0" and about["format-version"] == 1
+    assert about["files"] == [{"file": "godwit-unix.bin", "type": "application", "size": len(image)}]
+
+
+def test_zip_too_large_for_nrf_cloud():
+    with pytest.raises(bundle.BundleError, match="takes"):
+        bundle.nrfcloud_zip(os.urandom(1_100_000), "big", "1.0.0")
+
+
+# --- keys
+
+
+def test_key_file(tmp_path):
+    path = tmp_path / "update.pem"
+    key = keys.make_key(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert keys.modulus(keys.load_key(path)) == keys.modulus(key)
+    with pytest.raises(FileExistsError):
+        keys.make_key(path)
+
+
+@pytest.mark.parametrize("kind", ["absent", "text", "ec", "rsa2048", "e3"])
+def test_unusable_key_files(tmp_path, kind):
+    path = tmp_path / "update.pem"
+    if kind == "text":
+        path.write_text("no key")
+    elif kind != "absent":
+        made = {
+            "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+            "rsa2048": lambda: rsa.generate_private_key(65537, 2048),
+            "e3": lambda: rsa.generate_private_key(3, 3072),
+        }[kind]()
+        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path.write_bytes(made.private_bytes(*encoding))
+    with pytest.raises(keys.KeyFileError):
+        keys.load_key(path)
+
+
+def test_signature_is_repeatable_and_bound_to_its_message(key):
+    signature = keys.sign(key, b"message")
+    assert signature == keys.sign(key, b"message")
+    assert signature != keys.sign(key, b"messagf")
+    with pytest.raises(InvalidSignature):
+        keys.verify(key.public_key(), b"messagf", signature)
+
+
+# --- compiling a tree
+
+
+def test_the_tree_of_this_repository(firmware):
+    assert {"app.mpy", "board.mpy", "journal/recover.mpy", "fota/fetch.mpy", "tasks/update.mpy"} <= set(firmware)
+    assert not {"boot.mpy", "bootsel.mpy", "main.mpy"} & set(firmware)
+    assert all(code[:3] == b"M\x06\x00" for code in firmware.values())  # version 6, no machine code
+    assert not any(str(REPO).encode() in code for code in firmware.values())
+    assert set(bundle.factory_files("unix")) == {"boot.py", "main.py", "bootsel.mpy"}
+    assert bundle.device_class("unix") == CLASS
+
+
+def test_compiling_is_repeatable(firmware):
+    assert bundle.firmware_files("unix") == firmware
+
+
+def test_errors_of_a_tree_are_one_line(tmp_path):
+    with pytest.raises(bundle.BundleError, match="no such board: moon"):
+        bundle.firmware_files("moon")
+    for folder in ("lib", "firmware", "boards/x"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "boards/x/board.py").write_text("NAME = 1\n")
+    (tmp_path / "lib/bad.py").write_text("x = 1\ndef broken(:\n")
+    with pytest.raises(bundle.BundleError, match=r"bad\.py.*line 2.*SyntaxError"):
+        bundle.firmware_files("x", tmp_path)
+    with pytest.raises(bundle.BundleError, match="no device_class"):
+        bundle.device_class("x", tmp_path)
+
+
+# --- command line
+
+
+def run_command(tmp_path, *words):
+    arguments = ["--version", "1.2.3", "--sequence", "4", "--key", str(tmp_path / "update.pem"),
+                 "--out", str(tmp_path / "out.bin"), *words]  # fmt: skip
+    return CliRunner().invoke(bundle.bundle, arguments)
+
+
+def test_command_writes_bundle_and_zip(tmp_path):
+    done = run_command(tmp_path, "--new-key", "--zip", str(tmp_path / "out.zip"))
+    assert done.exit_code == 0, done.output
+    image = (tmp_path / "out.bin").read_bytes()
+    assert bundle.parse_bundle(image)[0][3] == "1.2.3"
+    assert zipfile.ZipFile(tmp_path / "out.zip").read("godwit-unix.bin") == image
+    assert "1.2.3, release 4, godwit-unix" in done.output
+    again = run_command(tmp_path)
+    assert again.exit_code == 0 and (tmp_path / "out.bin").read_bytes() == image
+    refused = run_command(tmp_path, "--new-key")
+    assert refused.exit_code == 1 and refused.output.startswith("Error: ")
+
+
+@pytest.mark.parametrize("words", [(), ("--board", "moon", "--new-key"), ("--version", "1 2", "--new-key")])
+def test_command_errors_are_one_line(tmp_path, words):
+    done = run_command(tmp_path, *words)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ") and len(done.output.splitlines()) == 1
+    assert not (tmp_path / "out.bin").exists()
+
+
+# --- taken by the device
+
+
+def take(bits, image, modulus, tmp_path, device_class=CLASS):
+    """What bundle_device.py says about a bundle."""
+    program = BUILD / "bin" / f"micropython{bits}"
+    if not program.exists():
+        pytest.skip(f"no {bits}-bit MicroPython on this machine")
+    (tmp_path / "image").write_bytes(image)
+    (tmp_path / "modulus").write_bytes(modulus)
+    command = [program, "-X", "heapsize=4m", DEVICE, REPO, tmp_path / "image", tmp_path / "modulus", device_class]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+def test_device_takes_this_tree_and_imports_from_the_slot(bits, key, firmware, tmp_path):
+    image = build(key, firmware, version="1.1.0", sequence=2)
+    told = take(bits, image, keys.modulus(key), tmp_path)
+    assert (told["slot"], told["version"], told["sequence"]) == ("a", "1.1.0", 2)
+    assert told["path"] == ["/flash/a", ".frozen"]
+    assert told["from"] == ["/flash/a/fota/__init__.mpy", "/flash/a/retry.mpy"]
+    assert told["block"] == 4096 and told["backoff"] is True
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+def test_device_refuses(bits, key, tmp_path):
+    stranger = keys.modulus(keys.make_key())
+    good = build(key)
+    flipped = bytearray(good)
+    flipped[-1] ^= 1
+    for image, modulus, device_class, reason in (
+        (good, stranger, CLASS, "key"),
+        (good, keys.modulus(key), "other", "class"),
+        (bytes(flipped), keys.modulus(key), CLASS, "block"),
+        (build(key, {"a.mpy": b"M\x06\x2c\x1f" + bytes(50)}), keys.modulus(key), CLASS, "native"),
+        (build(key, sequence=9, min_from=7), keys.modulus(key), CLASS, "precursor"),
+    ):
+        assert take(bits, image, modulus, tmp_path, device_class)["refused"] == reason

