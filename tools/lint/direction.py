@@ -108,10 +108,10 @@ def _device_problems():
 
 def _host_problems():
     device = {name.split(".")[0] for name in map(device_name, sources("lib", "firmware", "boards")) if name}
-    on_device = ("tests/unit", "tests/harness", "tests/device")
+    on_device = ("tests/unit", "tests/harness", "tests/device", "tools/bench/device_")
     for path in sources("tools", "tests"):
         if str(path).startswith(on_device) or path.stem.endswith("_device"):
-            continue  # *_device.py: what an integration test runs under MicroPython
+            continue  # *_device.py, device_*.py: what an integration test or the bench runs under MicroPython
         siblings = {other.stem for other in sources("tools", "tests") if other.parent == path.parent}
         for line, imported in imports(path):
             root = imported.split(".")[0]
