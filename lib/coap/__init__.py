@@ -1,4 +1,4 @@
-"""CoAP client: RFC 7252 (messages), 7959 (blocks), 8132 (FETCH, PATCH). Nothing is loaded before it is used.
+"""CoAP client: RFC 7252 (messages), 7641 (observe), 7959 (blocks), 8132 (FETCH, PATCH). Loaded when it is used.
 
     client = coap.Client(endpoint)          endpoint: await send(buf), await recv_into(buf, timeout_ms), mtu
     answer = await client.request(coap.GET, "state", accept=60)
@@ -20,9 +20,10 @@ _HOMES = {
     "BadResponse": "errors",
     "ETagChanged": "errors",
     "Response": "response",
-    "Result": "block",
+    "Result": "transfer",
+    "Observation": "observe",
 }
-_COLD = ("block", "numbers", "response")  # an application may drop these, so nothing here may hold on to them
+_COLD = ("numbers", "response", "transfer")  # an application may drop these, so nothing here may hold on to them
 
 
 def __getattr__(name):

@@ -12,6 +12,7 @@ ACK = const(2)
 RST = const(3)
 
 _MARKER = const(0xFF)
+_OBSERVE = const(6)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
 
@@ -57,6 +58,15 @@ class Options:
             raise CodecError("option beyond the end")
         return True
 
+    def uint(self):
+        """The value as an unsigned integer; -1 when it is longer than 4 bytes, which no such option is."""
+        if self.length > 4:
+            return -1
+        value = 0
+        for i in range(self.value, self.value + self.length):
+            value = value << 8 | self._buf[i]
+        return value
+
     def _extended(self, nibble):
         if nibble < 13:
             return nibble
@@ -77,6 +87,7 @@ class Message:
         self._options = Options()
         self.type = self.code = self.mid = self.tkl = 0
         self.options_at = self.payload_at = 0
+        self.observe = -1  # value of that option (RFC 7641), -1 without it
         self.critical = 0  # number of a critical option that a client does not know or that is malformed
 
     def parse(self, buf, n):
@@ -105,9 +116,12 @@ class Message:
     def _check_options(self, buf, n):
         options = self._options.over(buf, self.options_at, n)
         self.critical = last = 0
+        self.observe = -1
         while options.next():
             number = options.number
-            if number & 1 and (number not in (_BLOCK2, _BLOCK1) or number == last or options.length > 3):
+            if number == _OBSERVE and options.length <= 3:
+                self.observe = options.uint()
+            elif number & 1 and (number not in (_BLOCK2, _BLOCK1) or number == last or options.length > 3):
                 self.critical = number
             last = number
         self.payload_at = options.value

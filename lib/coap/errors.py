@@ -7,6 +7,8 @@ Raised by client.py and block.py; callers import the names from `coap`.
 from micropython import const
 
 _DIAGNOSTIC_MAX = const(256)
+_BUSY = (0x9D, 0xA3)  # 4.29 (RFC 8516 3), 5.03 (RFC 7252 5.9.3.4)
+_MAX_AGE_S = const(60)
 
 
 class CoapError(Exception):
@@ -30,7 +32,10 @@ class ETagChanged(BadResponse):
 
 
 class Refused(CoapError):
-    """A 4.xx or 5.xx answer: `code` (0x84 is 4.04), `diagnostic` (text), `max_age` (seconds or None)."""
+    """A 4.xx or 5.xx answer: `code` (0x84 is 4.04), `diagnostic` (text), `max_age` and `retry_after` (seconds or None).
+
+    retry_after is what a busy server (4.29, 5.03) asks for, 60 s when it gives no number; None for any other code.
+    """
 
     def __init__(self, response):
         self.code = response.code
@@ -40,6 +45,9 @@ class Refused(CoapError):
         except UnicodeError:  # servers also put CBOR there (RFC 7252 5.5.2 asks for a text)
             self.diagnostic = repr(raw)
         self.max_age = response.max_age
+        self.retry_after = None
+        if self.code in _BUSY:
+            self.retry_after = _MAX_AGE_S if self.max_age is None else self.max_age
         super().__init__(self.code, self.diagnostic)
 
     def __str__(self):

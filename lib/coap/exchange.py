@@ -10,7 +10,8 @@ import time
 
 from micropython import const
 
-_TOKEN_SIZE = const(4)  # 32 random bits keep answers from being guessed off-path (5.3.1)
+from .errors import Timeout
+
 _SENDING_MS = const(600000)  # the endpoint gives up a transmission long before
 
 # Life of an exchange
@@ -18,6 +19,7 @@ IDLE = const(0)
 SENT = const(1)  # waits for an ACK or a response
 ACKED = const(2)  # the peer will answer later (4.2, 5.2.2)
 DONE = const(3)
+LISTENING = const(4)  # an observation: waits for notifications, has nothing of its own to send (RFC 7641)
 
 
 def limit_at(timeout_ms):
@@ -25,48 +27,78 @@ def limit_at(timeout_ms):
     return None if timeout_ms is None else time.ticks_add(time.ticks_ms(), timeout_ms)
 
 
-class Exchange:
+class Pending:
+    """A request that waits for its answer, as the message layer sees it. Its owner adds what becomes of the answer:
+    datagram(), finish(exception or Response), respond(msg, view, n), acknowledged(ms)."""
+
+    confirmable = True
+
+    def __init__(self):
+        self.state = IDLE
+        self.mid = 0
+        self.token = b""
+        self.tries = 0  # transmissions so far
+        self.step = 0  # ms from the last transmission to the next
+        self.sent_at = 0  # ticks of the last transmission
+        self.deadline = 0  # ticks of the next retransmission, or of giving up
+        self.end = 0  # ticks after which nothing is sent again
+        self.until = None  # ticks of the caller's own limit
+
+    def start(self, step, span, until):
+        """It is about to be sent; `step` is the first time to wait, `span` all of the time for retransmissions (ms)."""
+        now = time.ticks_ms()
+        self.state = SENT
+        self.tries = 1
+        self.step = step
+        self.sent_at = now
+        self.end = time.ticks_add(now, span)
+        self.deadline = time.ticks_add(now, _SENDING_MS)
+        self.until = until
+
+    def arm(self):
+        """It has been sent, which may have taken its time: wait `step` ms from now on."""
+        if self.state == SENT:
+            now = self.sent_at = time.ticks_ms()
+            self.deadline = time.ticks_add(now, min(self.step, max(time.ticks_diff(self.end, now), 1)))
+
+    def overdue(self):
+        """The deadline has passed. True when the request has to be sent again."""
+        now = time.ticks_ms()
+        if self.state != SENT or not self.confirmable or time.ticks_diff(self.end, now) <= 0:
+            self.finish(Timeout("no answer"))
+            return False
+        self.tries += 1
+        self.step *= 2
+        return True
+
+    def acknowledged(self, wait_ms):
+        """An empty ACK came: the answer follows within wait_ms, and nothing is sent again."""
+        self.state = ACKED
+        self.deadline = time.ticks_add(time.ticks_ms(), wait_ms)
+
+
+class Exchange(Pending):
     """One request in flight. The requester owns it and sleeps on `done`; the reader task moves its state."""
 
     def __init__(self, size):
+        super().__init__()
         self._buf = bytearray(size)
         self._view = memoryview(self._buf)
         self._size = 0  # of the request in _buf
         self.done = asyncio.Event()
-        self.state = IDLE
-        self.mid = 0
-        self.token = b""
         self.confirmable = True
-        self.tries = 0  # transmissions so far
-        self.step = 0  # ms from the last transmission to the next
-        self.deadline = 0  # ticks of the next retransmission, or of giving up
-        self.until = None  # ticks of the caller's own limit
-        self.into = None  # caller's buffer for options and payload, instead of a new one
+        self.quiet = False  # the ACK is all that is wanted (RFC 7967)
         self.result = None  # Response, or the exception to raise
 
-    def compose(self, mid, head, payload, blocks):
+    def compose(self, mid, token, head, payload, blocks):
         """Write the request; head and blocks as in MessageLayer.exchange. CodecError: it does not fit."""
         from .writer import compose
 
         self.mid = mid
-        self.token = os.urandom(_TOKEN_SIZE)
+        self.token = token
         self.confirmable = head[-1]
-        self._size = compose(self._buf, mid, self.token, head, payload, blocks)
-
-    def start(self, step, until, into):
-        """The request is about to be sent; `step` is the first time to wait (ms), see arm()."""
-        self.state = SENT
-        self.tries = 1
-        self.step = step
-        self.deadline = time.ticks_add(time.ticks_ms(), _SENDING_MS)
-        self.until = until
-        self.into = into
+        self._size = compose(self._buf, mid, token, head, payload, blocks)
         self.done.clear()
-
-    def arm(self):
-        """The request has been sent, which may have taken its time: wait `step` ms from now on."""
-        if self.state == SENT:
-            self.deadline = time.ticks_add(time.ticks_ms(), self.step)
 
     def datagram(self):
         """The request's bytes."""
@@ -79,19 +111,25 @@ class Exchange:
             self.result = result
             self.done.set()
 
+    def acknowledged(self, wait_ms):
+        if self.quiet:
+            self.finish(None)
+        else:
+            super().acknowledged(wait_ms)
+
     def respond(self, msg, view, n):
         """Finish with the answer in view[:n], which is copied out of the reader's buffer."""
         from .response import Response
 
         start = msg.options_at
-        if self.into is None:
-            data = bytes(view[start:n])
-        else:
-            data = memoryview(self.into)[: n - start]
-            data[:] = view[start:n]
-        self.finish(Response(msg.code, data, msg.payload_at - start))
+        self.finish(Response(msg.code, bytes(view[start:n]), msg.payload_at - start))
 
     def reset(self):
-        """Forget the caller's objects; the buffers stay."""
+        """Forget the caller's objects; the buffer stays."""
         self.state = IDLE
-        self.into = self.result = None
+        self.result = None
+
+
+def new_token(size):
+    """A token of random bytes: 32 bits keep answers from being guessed off-path (RFC 7252 5.3.1)."""
+    return os.urandom(size) if size else b""

@@ -6,22 +6,24 @@ RAM: 2.5 KB (1280 B in, up to 1152 B out per request in flight).
 """
 
 import asyncio
-import os
 import time
 from errno import EAGAIN, ECONNABORTED, ENOBUFS, ENOMEM, ETIMEDOUT
 
 from micropython import const
 
-from .codec import ACK, CON, RST, CodecError, Message
+from .codec import ACK, CON, NON, RST, CodecError, Message
 from .errors import BadResponse, Reset, Timeout
-from .exchange import ACKED, DONE, SENT, Exchange
+from .exchange import ACKED, DONE, LISTENING, SENT, Exchange, new_token
+from .rtt import RTT
 
 _RX_SIZE = const(1280)
 _TX_SIZE = const(1152)  # RFC 7252 4.6
 _HEADROOM = const(64)  # header, token and usual options beside a block
-_TICK_MS = const(500)  # the reader looks at its deadlines at least this often
+_TICK_MS = const(100)  # the reader looks at its deadlines at least this often: a request may begin while it waits
 _LIFETIME_MS = const(247000)  # EXCHANGE_LIFETIME: so long a duplicate may arrive (4.8.2)
 _RING = const(8)
+_UNAUTHORIZED = const(0x81)
+_ECHO = const(252)
 
 _PASSING = (ENOMEM, EAGAIN, ENOBUFS, ETIMEDOUT)  # sending failed this once: the same as a lost datagram
 
@@ -39,35 +41,36 @@ class MessageLayer:
         non_timeout_ms=3000,
         separate_timeout_ms=30000,
         nstart=1,
+        token_length=4,
         max_body=8192,
         szx=6,
         linger_ms=5000,
     ):
         self._endpoint = endpoint
-        self._ack_ms = ack_timeout_ms
-        self._spread_ms = int(ack_timeout_ms * (ack_random - 1)) + 1
-        self._max_retransmit = max_retransmit
+        self._jitter = int((ack_random - 1) * 1024)
+        self._span_ms = ack_timeout_ms * ((2 << max_retransmit) - 1)  # MAX_TRANSMIT_WAIT without the jitter (4.8.2)
         self._non_ms = non_timeout_ms
         self._separate_ms = separate_timeout_ms
         self._linger_ms = linger_ms
         self._tick_ms = min(_TICK_MS, ack_timeout_ms)
         self.max_body = max_body
-        self.block_buffer = None  # kept here by block.get_blocks between two calls
-        size = min(endpoint.mtu, _TX_SIZE)
-        while szx and (16 << szx) + _HEADROOM > size:
+        self.token_length = token_length
+        self.size = min(endpoint.mtu, _TX_SIZE)  # of the largest datagram we send
+        while szx and (16 << szx) + _HEADROOM > self.size:
             szx -= 1
         self.szx = szx
+        self.rtt = RTT(ack_timeout_ms)
         self.sent = self.received = self.retransmitted = self.dropped = 0
         self._rx = bytearray(_RX_SIZE)
         self._view = memoryview(self._rx)
         self._msg = Message()
         self._reply = bytearray(4)
-        self._free = [Exchange(size) for _ in range(nstart)]
+        self._free = [Exchange(self.size) for _ in range(nstart)]
         self._busy = []
         self._sending = False  # one writer at a time; also, nobody rewrites a datagram that is being sent
         self._change = asyncio.Event()  # a send or an exchange ended
         self._work = asyncio.Event()  # there is something for the reader to wait for
-        self._mid = int.from_bytes(os.urandom(2), "big")
+        self._mid = int.from_bytes(new_token(2), "big")
         self._seen = []  # (message id, ticks) of the last confirmable answers that we acknowledged
         self._quiet_at = 0  # ticks: the reader may sleep from then on
         self._task = None
@@ -86,56 +89,106 @@ class MessageLayer:
                 await asyncio.sleep_ms(0)
         await self._endpoint.close()
 
-    async def exchange(self, head, payload, until=None, blocks=(), into=None):
-        """One request, one Response whatever its code; for block.py.
+    async def exchange(self, head, payload, until=None, blocks=(), token=None, quiet=False):
+        """One request, one Response whatever its code; for the other files of this package.
 
-        head is (method, path, query, content_format, accept, options, confirmable); blocks are the block-wise
-        options in ascending order; until is the ticks of the caller's limit; into is a buffer that takes the
-        answer's options and payload. Raises Timeout, Reset, BadResponse, CodecError, OSError.
+        head is (method, path, query, content_format, accept, options, confirmable); blocks are further options in
+        ascending order; until is the ticks of the caller's limit; token is a new one when None. With quiet an empty
+        ACK, or for a NON that it was sent, ends it with None. A 4.01 that asks for an Echo is answered with it once
+        (RFC 9175 2.3). Raises Timeout, Reset, BadResponse, CodecError, OSError.
         """
         # A coroutine's frame lives on the heap, a function's does not: the work is done in functions.
         while self._error is None and (self._sending or not self._free):
             self._change.clear()
             await self._change.wait()  # bounded: each send and each exchange in flight ends
-        slot = self._begin(head, payload, until, blocks, into)
+        slot = self._claim(head, payload, until, blocks, token, quiet)
         try:
-            await self._send(slot.datagram())
-            slot.arm()
-            await slot.done.wait()
-            if isinstance(slot.result, Exception):
-                raise slot.result
-            return slot.result
+            await self._send(slot)
+            if not quiet or slot.confirmable:
+                await slot.done.wait()
+            answer = slot.result
+            if isinstance(answer, Exception):
+                raise answer
         finally:
-            self._busy.remove(slot)
-            slot.reset()
-            self._quiet_at = time.ticks_add(time.ticks_ms(), self._linger_ms)
-            self._free.append(slot)
-            self._change.set()
+            self._release(slot)
+        if answer is not None and answer.code == _UNAUTHORIZED:
+            echo = answer.option(_ECHO)
+            if echo and not (blocks and blocks[-1][0] == _ECHO):
+                return await self.exchange(head, payload, until, tuple(blocks) + ((_ECHO, echo),), token, quiet)
+        return answer
 
-    def _begin(self, head, payload, until, blocks, into):
-        """Claim a slot and fill it with the request, to be sent at once."""
+    async def launch(self, slot, until):
+        """Send the request of a Pending that has its own way to write it, with a new message id; forget() ends it."""
+        while self._error is None and self._sending:
+            self._change.clear()
+            await self._change.wait()
+        self._begin(slot, self._next_mid(), until)
+        await self._send(slot)
+
+    def listen(self, slot):
+        """Give a Pending in the state LISTENING what comes with its token, until forget(). Raises OSError."""
         if self._error is not None:
             raise self._error
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        slot = self._free[-1]
-        # Counting up from a random start, an id does not come again within EXCHANGE_LIFETIME.
-        self._mid = (self._mid + 1) & 0xFFFF
-        slot.compose(self._mid, head, payload, blocks)  # an error here leaves the slot free
-        step = self._non_ms
-        if slot.confirmable:  # the jitter is the token's random bits, which are nobody's guess
-            step = self._ack_ms + (slot.token[0] << 8 | slot.token[1]) % self._spread_ms
-        slot.start(step, until, into)
         self._busy.append(slot)
+        self._wake()
+
+    def forget(self, slot):
+        """What still comes for this Pending is nobody's from now on."""
+        if slot in self._busy:
+            self._busy.remove(slot)
+        self._quiet_at = time.ticks_add(time.ticks_ms(), self._linger_ms)
+
+    def _claim(self, head, payload, until, blocks, token, quiet):
+        """Take a free exchange and fill it with the request, to be sent at once."""
+        if self._error is not None:
+            raise self._error
+        slot = self._free[-1]
+        if token is None:
+            token = new_token(self.token_length)
+        slot.compose(self._next_mid(), token, head, payload, blocks)  # an error here leaves the slot free
+        slot.quiet = quiet
         self._free.pop()
-        self._work.set()
+        self._begin(slot, slot.mid, until)
         return slot
 
-    async def _send(self, data):
-        """Send a datagram; the caller has just seen that nobody else is sending."""
+    def _release(self, slot):
+        self.forget(slot)
+        slot.reset()
+        self._free.append(slot)
+        self._change.set()
+
+    def _next_mid(self):
+        # Counting up from a random start, an id does not come again within EXCHANGE_LIFETIME.
+        self._mid = (self._mid + 1) & 0xFFFF
+        return self._mid
+
+    def _begin(self, slot, mid, until):
+        """Start the clock of a request that is to be sent at once."""
+        if self._error is not None:
+            raise self._error
+        slot.mid = mid
+        step = span = self._non_ms
+        if slot.confirmable:
+            # Jitter (4.8: ACK_RANDOM_FACTOR) from the token's random bits; 30 bits hold every intermediate.
+            token = slot.token
+            bits = self._jitter * ((token[0] << 2 | token[1] >> 6) if len(token) > 1 else mid & 1023) >> 10
+            step = self.rtt.rto()
+            step += step * bits >> 10
+            span = self._span_ms + (self._span_ms >> 10) * bits
+        slot.start(step, max(span, step), until)
+        self._busy.append(slot)
+        self._wake()
+
+    def _wake(self):
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        self._work.set()
+
+    async def _send(self, slot):
+        """Send the request in `slot`, or the reply (None); the caller has just seen that nobody else is sending."""
         self._sending = True
         try:
-            await self._endpoint.send(data)
+            await self._endpoint.send(self._reply if slot is None else slot.datagram())
             self.sent += 1
         except OSError as exc:
             if exc.args[0] not in _PASSING:
@@ -144,6 +197,8 @@ class MessageLayer:
         finally:
             self._sending = False
             self._change.set()
+        if slot is not None:
+            slot.arm()
 
     # The reader task
 
@@ -162,18 +217,18 @@ class MessageLayer:
                 else:
                     self.received += 1
                     if self._take(n):
-                        await self._transmit(self._reply, None, 0)
+                        await self._transmit(None, 0)
                     await asyncio.sleep_ms(0)  # a flood must not starve the requesters
                 slot = self._expire()
                 if slot is not None:
-                    await self._transmit(slot.datagram(), slot, slot.mid)
+                    await self._transmit(slot, slot.mid)
         except OSError as exc:
             error = exc
         finally:
             self._fail(error)  # whatever ended this task, nobody waits for it in vain
 
-    async def _transmit(self, data, slot, mid):
-        """Send a reply, or once more the request in `slot`."""
+    async def _transmit(self, slot, mid):
+        """Send the reply, or once more the request in `slot`."""
         while self._sending:
             self._change.clear()
             await self._change.wait()
@@ -181,14 +236,12 @@ class MessageLayer:
             if slot.state != SENT or slot.mid != mid:
                 return  # answered, given up, or another request's by now
             self.retransmitted += 1
-        await self._send(data)
-        if slot is not None and slot.mid == mid:
-            slot.arm()
+        await self._send(slot)
 
     def _fail(self, error):
         if self._error is None:
             self._error = error
-        for slot in self._busy:
+        for slot in tuple(self._busy):  # some leave the list when they hear of it
             slot.finish(self._error)
         self._change.set()
 
@@ -204,19 +257,15 @@ class MessageLayer:
         return max(wait, 0)
 
     def _expire(self):
-        """Give up what is overdue; an exchange whose request has to be sent again, or None."""
+        """Give up what is overdue; a Pending whose request has to be sent again, or None."""
         now = time.ticks_ms()
         for slot in self._busy:
             if slot.state == DONE:
                 continue
             if slot.until is not None and time.ticks_diff(slot.until, now) <= 0:
                 slot.finish(Timeout("time limit"))
-            elif time.ticks_diff(slot.deadline, now) <= 0:
-                if slot.state == SENT and slot.confirmable and slot.tries <= self._max_retransmit:
-                    slot.tries += 1
-                    slot.step *= 2
-                    return slot
-                slot.finish(Timeout("no answer"))
+            elif time.ticks_diff(slot.deadline, now) <= 0 and slot.overdue():
+                return slot
         return None
 
     def _take(self, n):
@@ -231,30 +280,44 @@ class MessageLayer:
             return self._prepare(RST)
         slot = self._find(msg)
         if slot is None:
-            self.dropped += 1
-            return msg.type == CON and self._prepare(ACK if self._is_duplicate(msg.mid) else RST)
+            return self._nobodys(msg)
+        if slot.state == SENT and slot.confirmable:
+            if slot.tries == 1:
+                self.rtt.sample(time.ticks_diff(time.ticks_ms(), slot.sent_at))
+            else:
+                self.rtt.backed_off(slot.step)
         if msg.code:
             return self._deliver(slot, msg, n)
         if msg.type == RST:
             slot.finish(Reset("peer sent RST"))
         else:
-            slot.state = ACKED
-            slot.deadline = time.ticks_add(time.ticks_ms(), self._separate_ms)
+            slot.acknowledged(self._separate_ms)
         return False
 
+    def _nobodys(self, msg):
+        """Reject what nobody waits for; an answer that was acknowledged before is acknowledged again."""
+        self.dropped += 1
+        if msg.type == CON:
+            return self._prepare(ACK if self._is_duplicate(msg.mid) else RST)
+        return msg.type == NON and msg.observe >= 0 and self._prepare(RST)  # ends an observation (RFC 7641 3.6)
+
     def _find(self, msg):
-        """The exchange that a message belongs to, or None: by message id (4.2), by token (5.3.2), by both."""
+        """The Pending that a message belongs to, or None: by message id (4.2), by token (5.3.2), by both."""
         if 0 < msg.code < 0x40 or msg.code == 0 and msg.type < ACK:
             return None  # a request, or nothing at all
+        listener = None
         for slot in self._busy:
+            state = slot.state
             if msg.type >= ACK:
-                if slot.state != SENT or slot.mid != msg.mid or msg.type == ACK and not slot.confirmable:
+                if state != SENT or slot.mid != msg.mid or msg.type == ACK and not slot.confirmable:
                     continue
-            elif slot.state not in (SENT, ACKED):
+            elif state not in (SENT, ACKED, LISTENING):
                 continue
             if not msg.code or msg.has_token(self._rx, slot.token):
-                return slot
-        return None
+                if state != LISTENING:
+                    return slot
+                listener = slot  # but a request with the same token, to renew or to end it, comes first
+        return listener
 
     def _deliver(self, slot, msg, n):
         """Give the answer to its requester. True when self._reply has to be sent."""

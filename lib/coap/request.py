@@ -15,6 +15,9 @@ _GET = const(1)
 _FETCH = const(5)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
+_SIZE1 = const(60)
+_NO_RESPONSE = const(258)
+_NOTHING = const(26)  # RFC 7967 2.1: not interested in 2.xx, 4.xx, 5.xx
 
 
 async def request(client, head, payload, until):
@@ -23,7 +26,7 @@ async def request(client, head, payload, until):
         small = client.szx < 6 and head[0] in (_GET, _FETCH)  # ask for blocks that fit the path's MTU
         try:
             answer = await client.exchange(head, payload, until, ((_BLOCK2, client.szx),) if small else ())
-            size = _wanted_size(answer, len(payload))
+            size = _smaller(answer, len(payload), client.szx)
         except CodecError:
             if len(payload) <= 16:
                 raise
@@ -31,14 +34,22 @@ async def request(client, head, payload, until):
     else:
         size = client.szx
     if size is not None:
-        from .block import upload
+        from .upload import upload
 
         answer = await upload(client, head, payload, until, size)
+    # Here, and not by settle(): a coroutine less for what nearly every request is.
+    if answer.code >> 5 == 2 and answer.code != _CONTINUE and answer.option(_BLOCK2) is None:
+        return answer
+    return await settle(client, head, payload, until, answer)
+
+
+async def settle(client, head, payload, until, answer):
+    """A 2.xx Response with all of its body from the first answer; Refused or BadResponse from any other."""
     if answer.code >> 5 == 2 and answer.code != _CONTINUE:
         block = answer.option(_BLOCK2)
         if block is None or block & ~7 == 0:
             return answer  # not block-wise, or block 0 and no more
-        from .block import gather
+        from .download import gather
 
         return await gather(client, head, payload, until, answer)
     if answer.code < 0x80:
@@ -46,9 +57,24 @@ async def request(client, head, payload, until):
     raise Refused(answer)
 
 
-def _wanted_size(answer, length):
-    """The block size (szx) that a 4.13 asks for where it would help, else None (RFC 7959 2.9.3)."""
-    hint = answer.option(_BLOCK1) if answer.code == _TOO_LARGE else None
-    if hint is None or hint & 7 == 7 or 16 << (hint & 7) >= length:
+def _smaller(answer, length, szx):
+    """The block size (szx) to try after a 4.13, None for any other answer or where it would not help (RFC 7959 2.9.3).
+
+    A server that names no size, neither of a block nor of what it can take, is tried with the next smaller block."""
+    if answer.code != _TOO_LARGE:
         return None
-    return hint & 7
+    hint = answer.option(_BLOCK1)
+    if hint is None:
+        limit = answer.option(_SIZE1)
+        if limit is not None and limit < length:
+            return None  # the body itself is too large for it, however it comes
+        while szx and 16 << szx >= length:
+            szx -= 1
+    else:
+        szx = hint & 7
+    return None if szx == 7 or 16 << szx >= length else szx
+
+
+async def tell(client, head, payload, until):
+    """Send a request with No-Response; ends when it is sent (NON) or acknowledged (CON)."""
+    await client.exchange(head, payload, until, ((_NO_RESPONSE, _NOTHING),), None, True)

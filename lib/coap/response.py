@@ -1,16 +1,17 @@
 """The answer to a CoAP request, as callers of Client.request get it. RFC 7252 sections 5.2, 5.10.
 
 exchange.py loads it when an answer has come; an application may drop it in between. RAM: a Response holds the
-answer's options and payload, in bytes of their own or in the buffer that the caller gave for them.
+answer's options and payload in bytes of its own.
 """
 
 from micropython import const
 
 from .codec import Options
 
+_OBSERVE = const(6)
 _MAX_AGE = const(14)
 # Options whose value is an unsigned integer (RFC 7252 5.10, 7641, 7959, 7967, 8768, 9177).
-_UINTS = (6, 7, 12, _MAX_AGE, 16, 17, 23, 27, 28, 60, 19, 31, 258)
+_UINTS = (_OBSERVE, 7, 12, _MAX_AGE, 16, 17, 23, 27, 28, 60, 19, 31, 258)
 
 _cursor = Options()  # shared: no method below awaits between its first and last use of it
 
@@ -24,6 +25,10 @@ class Response:
         self._data = data
         self._at = payload_at
         self._body = body
+
+    def raw(self):
+        """(bytes of options and payload as received, where the payload begins)."""
+        return self._data, self._at
 
     def with_body(self, body):
         """The same answer with the payload that block-wise transfer collected."""
@@ -56,6 +61,11 @@ class Response:
             if cursor.number == number:
                 return bytes(self._data[cursor.value : cursor.value + cursor.length])
         return None
+
+    @property
+    def sequence(self):
+        """Observe number of a notification (24 bits); None in any other answer (RFC 7641 2)."""
+        return self.option(_OBSERVE)
 
     @property
     def max_age(self):

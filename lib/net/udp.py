@@ -13,7 +13,6 @@ from errno import ECONNREFUSED, ENOTCONN, ETIMEDOUT
 from micropython import const
 
 _MTU = const(1232)  # 1280, the smallest IPv6 link, without the IPv6 and UDP headers
-_POLL_FIRST_MS = const(1)
 _POLL_MAX_MS = const(16)
 
 
@@ -58,8 +57,7 @@ class UDP:
 
     async def recv_into(self, buf, timeout_ms):
         """Bytes of the next datagram, put into buf; OSError(ETIMEDOUT) when none came in time."""
-        deadline = time.ticks_add(time.ticks_ms(), timeout_ms)
-        pause = _POLL_FIRST_MS
+        started = time.ticks_ms()
         while True:
             if self._sock is None:
                 raise OSError(ENOTCONN)
@@ -67,11 +65,12 @@ class UDP:
                 n = self._receive(buf)
                 if n >= 0:
                     return n
-            left = time.ticks_diff(deadline, time.ticks_ms())
-            if left <= 0:
+            waited = time.ticks_diff(time.ticks_ms(), started)
+            if waited >= timeout_ms:
                 raise OSError(ETIMEDOUT)
-            await asyncio.sleep_ms(min(pause, left))
-            pause = min(pause * 2, _POLL_MAX_MS)
+            # The longer it takes the less often we look: an answer waits for us for 1/32 of its own time.
+            pause = min(max(waited >> 5, 1), _POLL_MAX_MS)
+            await asyncio.sleep_ms(min(pause, timeout_ms - waited))
 
     async def close(self):
         """Close the socket; whoever waits for a datagram gets OSError. A second call does nothing."""

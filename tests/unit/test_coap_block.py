@@ -43,10 +43,6 @@ class Streamed(unittest.TestCase):
         result, _, _ = get(server, limit=0)
         self.assertEqual((result.bytes, result.end, len(server.seen)), (0, False, 0))
 
-    def test_window_is_one_for_now(self):
-        result, _, _ = get(Server(), window=4)
-        self.assertIsInstance(result, ValueError)
-
     def test_size_unknown(self):
         result, data, _ = get(Server(size2=False))
         self.assertEqual((data, result.total), (BODY, len(BODY)))

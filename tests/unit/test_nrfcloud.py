@@ -195,7 +195,9 @@ class Client:
         body = (await self.request(coap.GET, path)).payload
         if body:
             sink(offset, body)
-        return coap.Result(None, None, True, len(body))
+        result = coap.Result(offset)
+        result.bytes = len(body)
+        return result
 
     async def close(self):
         Client.asked.append("closed")

@@ -10,7 +10,10 @@ from tree import DEVICE, REPO, files, parsed, sources
 
 _MAX_FILE = {"lib": 350, "firmware": 350, "boards": 350, "tools": 350, "tests": 400}
 _MAX_FUNCTION = 60
-_MAY_CATCH_ALL = ("firmware/app.py",)  # the supervisor: a task that dies is logged, counted and started again
+_MAY_CATCH_ALL = (
+    "firmware/app.py",  # the supervisor: a task that dies is logged, counted and started again
+    "lib/coap/transfer.py",  # what a sink raises in the reader task is raised again in its caller's
+)
 
 
 def _sizes():
