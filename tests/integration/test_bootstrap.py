@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 
 import pytest
 
 import bootstrap
+import build_float
 import private_apt
 import setup_probe
 from harness.run_unit import REPO, build_dir
@@ -44,11 +46,12 @@ def _failed_with(done, *words):
         assert word in lines[0]
 
 
-def test_done_is_quick_and_silent():
-    if not (build_dir() / ".done-venv").exists():
-        pytest.skip("this build folder was not made by bootstrap.py")
+@pytest.mark.parametrize(("step", "words"), [("venv", []), ("float", ["--with-float"])])
+def test_done_is_quick_and_silent(step, words):
+    if not (build_dir() / (".done-" + step)).exists():
+        pytest.skip("this build folder was not made by bootstrap.py, or it could not compile")
     env = {name: os.environ[name] for name in ("MICROPYTHON", "MICROPYTHON32") if name in os.environ}
-    command = [shutil.which("python3"), SCRIPT]  # as the Makefile calls it
+    command = [shutil.which("python3"), SCRIPT, *words]  # as the Makefile calls it
     started = time.monotonic()
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == ""
@@ -62,6 +65,15 @@ def test_what_it_made_is_what_the_tests_need():
     if os.environ.get("CI") or (build_dir() / "bin/micropython32").exists():
         assert setup_probe.probe(build_dir() / "bin/micropython32")[1:] == (32, True)
         assert (build_dir() / "bin/coap-server").exists()
+
+
+def test_the_float_interpreter_is_single_and_the_others_are_not():
+    single = build_dir() / "bin/micropython-float"
+    if not single.exists() and not os.environ.get("CI"):
+        pytest.skip("no single-float MicroPython on this machine: `make setup-test` says why")
+    assert setup_probe.is_single(single)
+    assert setup_probe.probe(single)[0] >= (1, 25)
+    assert not setup_probe.is_single(build_dir() / "bin/micropython64")
 
 
 def test_second_run_waits_for_the_first(tmp_path):
@@ -154,8 +166,17 @@ def test_python_too_old(monkeypatch, tmp_path, capsys):
 
 def test_an_old_python_can_read_it():
     """Otherwise an old interpreter would answer with a syntax error instead of the line above."""
-    for name in ("bootstrap", "private_apt", "setup_probe"):
+    for name in ("bootstrap", "build_float", "private_apt", "setup_probe"):
         ast.parse((REPO / f"tools/{name}.py").read_text(), feature_version=(3, 7))
+
+
+def test_unknown_option_changes_nothing(tmp_path):
+    command = [sys.executable, SCRIPT, "--with-flat"]
+    env = {**os.environ, "GODWIT_BUILD": str(tmp_path / "build")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "usage" in done.stderr
+    assert not (tmp_path / "build").exists()
 
 
 def test_no_disk_space(monkeypatch, tmp_path, capsys):
@@ -209,3 +230,106 @@ Components: main
 ])  # fmt: skip
 def test_archive_is_found_in_the_machines_own_configuration(tmp_path, files, expected):
     assert private_apt.archive_uris(_etc(tmp_path, files)) == expected
+
+
+# -- the single-float MicroPython ---------------------------------------------------------------------------------
+
+# A make that compiles nothing: it checks how it was called and puts what $MADE says where the program is expected.
+MAKE = """
+test -z "$MAKEFLAGS$CFLAGS_EXTRA" || { echo "error: the environment came through"; exit 2; }
+test -f "$2/Makefile" || { echo "error: no Makefile"; exit 2; }
+for word in "$@"; do case "$word" in BUILD=*) mkdir -p "${word#BUILD=}"; out="${word#BUILD=}/micropython";; esac; done
+"""
+
+
+class _Apt:
+    """Stands for the archive: hands out a source package that was made here."""
+
+    def __init__(self, root, members):
+        self.root = root
+        self._members = members
+
+    def update(self, sources=False):
+        assert sources
+        self.root.mkdir()
+
+    def fetch_source(self, _package):
+        path = self.root / "micropython_9.orig.tar.xz"
+        with tarfile.open(path, "w:xz") as tar:
+            for name in self._members:
+                empty = self.root / "empty"
+                empty.write_text("")
+                tar.add(empty, name)
+        return path
+
+
+def _compile(tmp_path, monkeypatch, make, members=("micropython-9/ports/unix/Makefile", "micropython-9/docs/big")):
+    _program(tmp_path / "bin", "make", make)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("MAKEFLAGS", "w -- ARGS=-x")
+    monkeypatch.setenv("CFLAGS_EXTRA", "-Wrong")
+    program = _program(tmp_path / "out", "micropython-float", "exit 1")  # of an older recipe
+    build_float.build(_Apt(tmp_path / "apt", members), tmp_path / "work", program, "/bin/false")
+    return program
+
+
+def _makes(prints):
+    return MAKE + f"printf '#!/bin/sh\\necho {prints}\\n' > \"$out\"; chmod +x \"$out\""
+
+
+def test_float_interpreter_is_put_in_place(tmp_path, monkeypatch):
+    program = _compile(tmp_path, monkeypatch, _makes("single True"))
+    assert setup_probe.is_single(program)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "out"]  # the source and the index are gone
+
+
+@pytest.mark.parametrize(("make", "members", "words"), [
+    (_makes("single False"), None, "does not have single"),
+    (MAKE, None, "cannot be run"),
+    ("echo CC a.c; echo 'a.c:1:10: fatal error: stdio.h: none'; echo 'make: *** [a.o] Error 1'; exit 2", None,
+     "compilation failed: a.c:1:10: fatal error: stdio.h"),
+    ("echo 'write: No space left on device'; exit 2", None, "no disk space"),
+    ("exit 2", None, "no message"),
+    (_makes("single True"), ["micropython-9/py/Makefile"], "not laid out as expected"),
+], ids=["double floats", "nothing made", "compiler", "disk", "silent", "layout"])  # fmt: skip
+def test_float_interpreter_that_cannot_be_made(tmp_path, monkeypatch, make, members, words):
+    with pytest.raises(setup_probe.SetupError, match=words):
+        _compile(tmp_path, monkeypatch, make, *([members] if members else []))
+    assert [path.name for path in tmp_path.iterdir() if path.name != "bin"] == ["out"]
+    assert not list((tmp_path / "out").iterdir())  # the older one must not pass for what is wanted now
+
+
+def test_damaged_source_package(tmp_path):
+    path = tmp_path / "x.tar.xz"
+    path.write_bytes(b"not an archive")
+    with pytest.raises(setup_probe.SetupError, match="cannot be unpacked"):
+        build_float._unpack(path, tmp_path)
+
+
+def test_without_a_compiler_set_up_says_so_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bootstrap, "_BUILD", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bootstrap.set_up_float()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert "no single-float MicroPython" in lines[0]
+    assert "no gcc and no make" in lines[0]
+    assert list(tmp_path.iterdir()) == []  # no stamp: the next run looks again, and nothing was fetched
+
+
+def test_source_comes_from_the_archive_with_its_signature_checked(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    files = "micropython_9.dsc micropython_9.orig.tar.xz micropython_9.orig.tar.xz.asc micropython_9-1.debian.tar.xz"
+    _program(folder, "apt-get", f'case "$*" in *source*--download-only*) touch {files};; esac')
+    _program(folder, "dpkg-deb", "exit 0")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    etc = _etc(tmp_path, {"sources.list": "deb http://mirror.example/debian bookworm main\n"})
+    apt = private_apt.PrivateApt(tmp_path / "root", "amd64", "i386", etc)
+    apt.update(sources=True)
+    line = (tmp_path / "root/sources.list").read_text()
+    assert line.startswith("deb-src [target=Sources")
+    assert line.endswith("http://mirror.example/debian trixie main\n")
+    assert "trusted" not in line
+    assert apt.fetch_source("micropython").name == "micropython_9.orig.tar.xz"
+    with pytest.raises(setup_probe.SetupError, match="no upstream archive"):
+        apt.fetch_source("gone")
