@@ -1,8 +1,8 @@
 """Runs one tests/unit file under one interpreter in its own process; pytest and `run-unit` come through here.
 
-An interpreter is mp64, mp32 (MicroPython, 64 and 32 bit) or cpython. A file may narrow the choice in one of
-its first ten lines: `# interpreters: mp64 mp32`. GODWIT_BUILD names the folder that tools/bootstrap.py
-filled (default build/).
+An interpreter is mp64, mp32 (MicroPython, 64 and 32 bit), mpf (64 bit, but with the single-precision floats of
+the boards) or cpython. A file may narrow the choice in one of its first ten lines: `# interpreters: mp64 mp32`.
+GODWIT_BUILD names the folder that tools/bootstrap.py filled (default build/).
 """
 
 import os
@@ -13,7 +13,12 @@ import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-_PROGRAMS = {"mp64": "bin/micropython64", "mp32": "bin/micropython32", "cpython": "venv/bin/python"}
+_PROGRAMS = {
+    "mp64": "bin/micropython64",
+    "mp32": "bin/micropython32",
+    "mpf": "bin/micropython-float",
+    "cpython": "venv/bin/python",
+}
 INTERPRETERS = tuple(_PROGRAMS)
 TIMEOUT_S = 120
 _RESULT = re.compile(r"^RESULT pass=(\d+) fail=(\d+) skip=(\d+)$", re.MULTILINE)
@@ -25,7 +30,7 @@ def build_dir():
 
 
 def program(interpreter):
-    """Path of the executable for mp64, mp32 or cpython, or None when set-up did not provide it."""
+    """Path of the executable for mp64, mp32, mpf or cpython, or None when set-up did not provide it."""
     path = build_dir() / _PROGRAMS[interpreter]
     return path if path.exists() else None
 
@@ -91,7 +96,7 @@ def run(path, interpreter, words=()):
     """Run the tests of one file (those matching `words`, or all) and return its Outcome."""
     executable = program(interpreter)
     if executable is None:
-        raise FileNotFoundError(f"{interpreter} is not set up: run `make setup` first")
+        raise FileNotFoundError(f"{interpreter} is not set up: run `make setup-test` first")
     started = time.monotonic()
     process = subprocess.Popen(
         [str(part) for part in _command(path, interpreter, executable, words)],
@@ -112,7 +117,7 @@ def run(path, interpreter, words=()):
 
 
 def main(argv):
-    """run-unit FILE [mp64|mp32|cpython ...] [-v] [WORD ...]: exit status 1 when any interpreter fails."""
+    """run-unit FILE [mp64|mp32|mpf|cpython ...] [-v] [WORD ...]: exit status 1 when any interpreter fails."""
     if not argv or argv[0] in ("-h", "--help"):
         print(main.__doc__)
         return 2

@@ -1,4 +1,4 @@
-"""Collects each test_*.py of this folder once per interpreter: test_cbor.py::mp64, ::mp32, ::cpython.
+"""Collects each test_*.py of this folder once per interpreter: test_cbor.py::mp64, ::mp32, ::mpf, ::cpython.
 
 The files are never imported into pytest. Each runs in its own process (harness.run_unit), and passes when
 its RESULT line reports tests and no failure; the number of test methods is summed up at the end of the run.
@@ -10,6 +10,11 @@ import pytest
 
 from harness import run_unit
 
+# What a person's machine may lack. In CI all of them are there, or their tests fail.
+_OPTIONAL = {
+    "mp32": "no 32-bit MicroPython on this machine: set MICROPYTHON32=/path and run `make setup`",
+    "mpf": "no single-float MicroPython on this machine: `make setup-test` says why",
+}
 
 class UnitFile(pytest.File):
     def collect(self):
@@ -25,8 +30,8 @@ class UnitRun(pytest.Item):
         self.add_marker(pytest.mark.limit(run_unit.TIMEOUT_S + 15))
 
     def runtest(self):
-        if run_unit.program(self.name) is None and self.name == "mp32" and not os.environ.get("CI"):
-            pytest.skip("no 32-bit MicroPython on this machine: set MICROPYTHON32=/path and run `make setup`")
+        if self.name in _OPTIONAL and run_unit.program(self.name) is None and not os.environ.get("CI"):
+            pytest.skip(_OPTIONAL[self.name])
         outcome = run_unit.run(self.path, self.name)
         passed, failed, skipped = outcome.counts or (0, 0, 0)
         self.user_properties.append(("unit", f"{self.name} {passed} {failed} {skipped}"))

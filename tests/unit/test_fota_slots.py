@@ -3,6 +3,8 @@
 Every operation is cut once, in one of three modes in turn; in all modes and with three kinds of torn writes with
 GODWIT_CAMPAIGN=full (MicroPython only: it needs littlefs2). Four mutants show that the campaign sees.
 """
+# interpreters: mp64 mp32 cpython
+# (8 s, and no number in it is a float)
 
 import os
 import sys

@@ -2,6 +2,8 @@
 
 The good cases of DTLS need a real server: tests/integration/test_dtls.py.
 """
+# interpreters: mp64 mp32 cpython
+# (the single-float one has no tls)
 
 import asyncio
 import os
