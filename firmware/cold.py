@@ -19,6 +19,7 @@ COLD = (
     "cloud.nrfcloud.location",
     "cloud.nrfcloud.messages",
     "cloud.nrfcloud.state",
+    "coap.calls",
     "coap.download",
     "coap.numbers",
     "coap.observe",

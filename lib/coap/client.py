@@ -5,15 +5,23 @@ and upload.py, notifications in observe.py, loaded then; retransmission and matc
 Owns no RAM beyond the message layer's 2.5 KB, except bodies that it collects (max_body).
 """
 
-import time
-
-from .errors import BadResponse, Reset
 from .exchange import limit_at
 from .messages import MessageLayer
+
+_HOMES = {
+    "get_blocks": "download",
+    "put_blocks": "upload",
+    "observe": "observe",
+    "tell": "calls",
+    "ping": "calls",
+}
 
 
 class Client(MessageLayer):
     """A CoAP client on one datagram endpoint, which it closes with itself.
+
+    Its verbs are request, below, and those that are loaded when they are used: get_blocks (download.py), put_blocks
+    (upload.py), observe (observe.py), tell and ping (calls.py).
 
     Tuning (RFC 7252 4.8 unless said): ack_timeout_ms (until there is a measured round trip, see rtt.py), ack_random,
     max_retransmit, nstart (requests in flight); non_timeout_ms: wait for the answer to a NON request;
@@ -52,71 +60,10 @@ class Client(MessageLayer):
         head = (method, path, query, content_format, accept, options, confirmable)
         return request(self, head, payload, limit_at(timeout_ms))  # a smaller coroutine than this would be
 
-    def get_blocks(self, path, sink, **how):
-        """Await this: streams a large body into sink(offset, memoryview); arguments in download.get_blocks."""
-        from .download import get_blocks
-
-        return get_blocks(self, path, sink, **how)
-
-    def put_blocks(self, path, source, size, **how):
-        """Await this: streams a large body from source(offset, memoryview); arguments in upload.put_blocks."""
-        from .upload import put_blocks
-
-        return put_blocks(self, path, source, size, **how)
-
-    def observe(
-        self,
-        path,
-        *,
-        method=1,
-        query=(),
-        payload=b"",
-        content_format=None,
-        accept=None,
-        options=(),
-        confirmable=True,
-        renew_s=None,
-        depth=4,
-    ):
-        """An Observation (RFC 7641): `async for note in client.observe("state")`; it registers with its first step.
-
-        method GET, or FETCH with a payload. The registration is renewed when Max-Age (60 s unless the server says more)
-        has passed without a notification; renew_s: after so many seconds instead, 0 for never. depth: so many
-        notifications wait for the application, the oldest goes when there are more.
-        """
-        from .observe import Observation
-
-        if isinstance(query, str):
-            query = (query,)
-        head = (method, path, query, content_format, accept, options, confirmable)
-        return Observation(self, head, payload, renew_s, depth)
-
-    def tell(
-        self,
-        method,
-        path,
-        *,
-        query=(),
-        payload=b"",
-        content_format=None,
-        options=(),
-        confirmable=False,
-        timeout_ms=None,
-    ):
-        """Await this: a request whose answer nobody wants (No-Response, RFC 7967): ends when it is sent, with
-        confirmable when it is acknowledged. Raises Timeout, Reset, CodecError, OSError."""
-        from .request import tell
-
-        if isinstance(query, str):
-            query = (query,)
-        head = (method, path, query, content_format, None, options, confirmable)
-        return tell(self, head, payload, limit_at(timeout_ms))
-
-    async def ping(self, timeout_ms=None):
-        """Is the peer there (RFC 7252 4.3)? The round trip in ms. Raises Timeout, OSError."""
-        started = time.ticks_ms()
-        try:
-            await self.exchange((0, "", (), None, None, (), True), b"", limit_at(timeout_ms), (), b"")
-        except Reset:
-            return time.ticks_diff(time.ticks_ms(), started)
-        raise BadResponse("answer to a ping")
+    def __getattr__(self, verb):
+        """The other verbs: the function of that name in its file, with this client as first argument."""
+        home = _HOMES.get(verb)
+        if home is None:
+            raise AttributeError(verb)
+        function = getattr(__import__("coap." + home, None, None, (verb,)), verb)
+        return lambda *args, **how: function(self, *args, **how)

@@ -14,12 +14,39 @@ from micropython import const
 from .errors import CoapError, ETagChanged, Refused
 from .exchange import DONE, LISTENING, Pending, limit_at, new_token
 
+_GET = const(1)
 _OBSERVE = const(6)
 _BLOCK2 = const(23)
 _MAX_AGE_S = const(60)  # what its absence means (RFC 7252 5.10.5)
 _HALF = const(0x800000)  # half the range of sequence numbers (RFC 7641 3.4)
 _FRESH_MS = const(128000)  # after so long any number is newer
 _FOREVER_S = const(260000)  # three days: what ticks can hold
+
+
+def observe(
+    client,
+    path,
+    *,
+    method=_GET,
+    query=(),
+    payload=b"",
+    content_format=None,
+    accept=None,
+    options=(),
+    confirmable=True,
+    renew_s=None,
+    depth=4,
+):
+    """An Observation: `async for note in client.observe("state")`; it registers with its first step.
+
+    method GET, or FETCH with a payload. The registration is renewed when Max-Age (60 s unless the server says more) has
+    passed without a notification; renew_s: after so many seconds instead, 0 for never. depth: so many notifications
+    wait for the application, the oldest goes when there are more.
+    """
+    if isinstance(query, str):
+        query = (query,)
+    head = (method, path, query, content_format, accept, options, confirmable)
+    return Observation(client, head, payload, renew_s, depth)
 
 
 class Observation(Pending):

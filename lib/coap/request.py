@@ -16,8 +16,6 @@ _FETCH = const(5)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
 _SIZE1 = const(60)
-_NO_RESPONSE = const(258)
-_NOTHING = const(26)  # RFC 7967 2.1: not interested in 2.xx, 4.xx, 5.xx
 
 
 async def request(client, head, payload, until):
@@ -73,8 +71,3 @@ def _smaller(answer, length, szx):
     else:
         szx = hint & 7
     return None if szx == 7 or 16 << szx >= length else szx
-
-
-async def tell(client, head, payload, until):
-    """Send a request with No-Response; ends when it is sent (NON) or acknowledged (CON)."""
-    await client.exchange(head, payload, until, ((_NO_RESPONSE, _NOTHING),), None, True)

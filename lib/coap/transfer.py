@@ -61,7 +61,7 @@ class _Ask(Pending):
     def finish(self, result):
         if self.state != DONE:
             self.state = DONE
-            self._transfer.fail(result)
+            self._transfer.fail(self, result)
 
     def overdue(self):
         again = super().overdue()
@@ -156,8 +156,9 @@ class Transfer:
         n = self._compose(ask)  # may put a larger buffer in place of this one
         return memoryview(self._buf)[:n]
 
-    def fail(self, error):
-        """A block got no answer, or the endpoint is dead: the transfer ends."""
+    def fail(self, ask, error):
+        """A block did not come, which ends the transfer; fetch() raises what the reader task cannot."""
+        self.window.again(ask)
         if self._error is None:
             self._error = error
         self._event.set()
@@ -168,6 +169,7 @@ class Transfer:
         self._client.forget(ask)
         self._event.set()
         if self._error is not None:
+            self.window.again(ask)
             return
         try:
             block, etag, total = self._options(view, options_at, n)
@@ -181,9 +183,9 @@ class Transfer:
                 self._turns = 0
         except BadResponse as error:
             if isinstance(error, ETagChanged) or window.refused(ask):
-                self.fail(error)
+                self.fail(ask, error)
         except Exception as error:  # the sink's: its caller's to handle, not the reader's
-            self.fail(error)
+            self.fail(ask, error)
 
     def _compose(self, ask):
         from .writer import compose

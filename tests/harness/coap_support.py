@@ -164,3 +164,66 @@ class Dedup:
                 self.known[s.mid] = self.peer(s)
             return self.known[s.mid]
         return []
+
+
+class ByOffset(Server):
+    """/proxy of nRF Cloud: skips `offset` bytes and numbers what is left from 0; Size2 is what is left."""
+
+    def give(self, s, num=None, szx=None, more=None, etag=None, payload=None):
+        at = 0
+        for value in s.values(15):
+            at = int(value[7:])
+        asked = s.block(23)
+        size = 16 << asked[2]
+        start = at + asked[0] * size
+        part = self.body[start : start + size]
+        pairs = [(4, self.etag)] if self.etag else []
+        pairs.append((23, block(asked[0], start + size < len(self.body), asked[2])))
+        if self.size2:
+            pairs.append((28, uint(max(len(self.body) - at, 0))))
+        return s.ack(0x45, opts(*pairs), part)
+
+
+class Late:
+    """Keeps answers back by a delay that differs from block to block: they arrive in another order."""
+
+    def __init__(self, server, delays):
+        self.server = server
+        self.delays = delays
+        self.count = 0
+
+    def __call__(self, s):
+        out = []
+        for answer in self.server(s):
+            out.append((self.delays[self.count % len(self.delays)], answer))
+            self.count += 1
+        return out
+
+
+def fetch(peer, tuning=None, **how):
+    """(Result or exception, the bytes where they were put, count of bytes put, client) of one get_blocks."""
+    place = bytearray(len(BODY))
+    put = [0]
+
+    def sink(offset, view):
+        place[offset : offset + len(view)] = view
+        put[0] += len(view)
+
+    async def go():
+        client = coap.Client(FakeEndpoint(peer), **(tuning or QUICK))
+        try:
+            result = await client.get_blocks("fw", sink, **how)
+        except (coap.CoapError, ValueError) as exc:
+            result = exc
+        await client.close()
+        return result, client
+
+    result, client = run(go(), timeout_s=20)
+    return result, bytes(place), put[0], client
+
+
+def parts(answer):
+    """(options, payload) of an encoded message with a token of 4 bytes."""
+    options = answer[8:]
+    at = options.find(b"\xff")
+    return options[:at], options[at + 1 :]

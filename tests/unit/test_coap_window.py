@@ -1,0 +1,229 @@
+"""Windowed downloads: several Block2 requests in flight, by number and by the offset query of nRF Cloud's /proxy.
+
+Scenarios: RFC 7959, facts/coap.md 3.3 and 5.3 (loss, duplicates, reordering, the end of a body of unknown size).
+"""
+
+import unittest
+
+import coap
+from coap.rtt import RTT
+from coap.window import Window
+from harness.aio import run
+from harness.coap_support import BODY, QUICK, ByOffset, Late, Server, fetch, parts
+from harness.fakenet import CON, FakeEndpoint, Impaired
+from harness.rng import Rng, seed
+
+
+class Complete(unittest.TestCase):
+    def check(self, peer, **how):
+        result, place, put, client = fetch(peer, **how)
+        self.assertIsInstance(result, coap.Result)
+        self.assertEqual((place, put), (BODY, len(BODY)))
+        self.assertEqual((result.end, result.bytes, result.offset), (True, len(BODY), len(BODY)))
+        return client
+
+    def test_every_window(self):
+        for window in (1, 2, 3, 8, 16):
+            for how in ({}, {"size2": False}, {"etag": None}, {"szx": 3}):
+                with self.subTest(window=window, how=how):
+                    self.check(Server(**how), window=window)
+                    self.check(ByOffset(), window=window, by_offset=True)
+
+    def test_answers_in_any_order(self):
+        for delays in ((30, 0), (0, 12, 3, 25, 7), (20, 15, 10, 5, 0)):
+            with self.subTest(delays=delays):
+                self.check(Late(Server(), delays), window=8, szx=4)
+                self.check(Late(ByOffset(), delays), window=8, szx=4, by_offset=True)
+
+    def test_several_are_in_flight(self):
+        server = Server()
+        counts = []
+
+        def spoil(s, i):
+            counts.append(len(server.endpoint.sent))
+            return [(20, server.give(s))]
+
+        server.spoil = spoil
+
+        async def go():
+            server.endpoint = FakeEndpoint(server)
+            client = coap.Client(server.endpoint, **QUICK)
+            seen = []
+            await client.get_blocks("fw", lambda offset, view: seen.append(len(client._busy)), window=8, szx=4)
+            await client.close()
+            return seen
+
+        seen = run(go())
+        self.assertTrue(max(seen) >= 6, seen)  # asks that still wait while one is delivered
+        tokens = {s.token for s in server.seen}
+        self.assertEqual((len(tokens), len({s.mid for s in server.seen})), (len(server.seen), len(server.seen)))
+
+    def test_bad_link(self):
+        rng = Rng(seed(1024))
+        tuning = dict(QUICK, max_retransmit=6)
+        for peer in (Server, ByOffset):
+            for _ in range(4):
+                impaired = Impaired(peer(), rng, loss=10, double=10, late=20, late_ms=50)
+                self.check(impaired, window=8, szx=4, tuning=tuning, by_offset=peer is ByOffset)
+
+    def test_part_of_a_body(self):
+        for offset, limit in ((0, 1), (1, 1024), (1023, 2), (1500, 2500), (4096, None), (4999, 1), (0, 5000)):
+            for by_offset in (False, True):
+                with self.subTest(offset=offset, limit=limit, by_offset=by_offset):
+                    peer = ByOffset() if by_offset else Server()
+                    result, place, put, _ = fetch(peer, window=8, offset=offset, limit=limit, by_offset=by_offset)
+                    end = len(BODY) if limit is None else offset + limit
+                    self.assertEqual((place[offset:end], put), (BODY[offset:end], end - offset))
+                    self.assertEqual((result.offset, result.end), (end, end == len(BODY)))
+
+    def test_server_changes_to_smaller_blocks(self):
+        for keeps_number in (False, True):
+            with self.subTest(keeps_number=keeps_number):
+                server = Server()
+
+                def spoil(s, i, server=server, keeps_number=keeps_number):
+                    if i >= 2:
+                        server.szx = 3
+                    if i == 2 and keeps_number:
+                        return [server.give(s, num=s.block(23)[0])]
+                    return None
+
+                server.spoil = spoil
+                self.check(server, window=4)
+
+    def test_separate_answers(self):
+        server = Server()
+        server.spoil = lambda s, i: [s.separate(CON, 0x4000 + i, 0x45, *parts(server.give(s)))]
+        self.check(server, window=4)
+
+    def test_no_answer_is_repeated_otherwise_than_it_was(self):
+        """A repetition has the same bytes, also when more is known by then than when it was first sent."""
+        server = Server()
+        sent = {}
+
+        def peer(s):
+            same = sent.get(s.mid)
+            sent[s.mid] = s.data
+            if same is None:
+                return [] if s.block(23)[0] == 0 else server(s)  # the first is lost once
+            self.assertEqual(same, s.data)
+            return server(s)
+
+        client = self.check(peer, window=4)
+        self.assertTrue(client.retransmitted >= 1)
+
+
+class BehindTheEnd(unittest.TestCase):
+    """What servers say to a block behind the end, while its client cannot know better (measured, coap.md 3.3)."""
+
+    def test_all_of_them(self):
+        def empty(server, s, num):
+            return [server.give(s)]
+
+        def bad_request(server, s, num):
+            return [s.ack(0x80, b"", b"no such block")]
+
+        def bad_option(server, s, num):
+            return [server.give(s)] if num == 5 else [s.ack(0x82)]
+
+        def silent(server, s, num):
+            return []
+
+        manners = {"aiocoap": empty, "libcoap": bad_request, "Californium": bad_option, "none": silent}
+        for name, behind in manners.items():
+            for window in (2, 8, 16):
+                with self.subTest(name=name, window=window):
+                    server = Server(size2=False)
+
+                    def spoil(s, i, server=server, behind=behind):
+                        num = s.block(23)[0]
+                        return behind(server, s, num) if num > 4 else None
+
+                    server.spoil = spoil
+                    result, place, put, _ = fetch(server, window=window)
+                    self.assertEqual((place, put, result.end, result.total), (BODY, 5000, True, 5000))
+
+    def test_whole_blocks(self):
+        server = Server(BODY[:4096], size2=False)
+        result, place, put, _ = fetch(server, window=8)
+        self.assertEqual((place[:4096], put, result.end), (BODY[:4096], 4096, True))
+
+    def test_empty_body(self):
+        result, _, put, _ = fetch(Server(b""), window=8)
+        self.assertEqual((put, result.end, result.total), (0, True, 0))
+
+
+class Asked:
+    """As much of a Pending as the book-keeping looks at."""
+
+    def __init__(self, transfer):
+        self.state = 0
+        self.tries = 1
+        self.sent_at = 0
+
+
+class Congestion(unittest.TestCase):
+    """The size of the window alone: RFC 5681's shape, but for a single loss without a queue."""
+
+    def window(self, cap=8):
+        window = Window(6, 0, None, cap, RTT(2000))
+        window._rtt.sample(100)
+        return window
+
+    def test_doubles_then_grows_by_one(self):
+        window = self.window(16)
+        sizes = []
+        for _ in range(14):
+            sizes.append(window._size)
+            window._grow(100)
+        self.assertEqual((sizes[0], sizes[-1]), (2, 15))
+        window = self.window(16)
+        window._threshold = 4
+        for _ in range(2 + 4 + 5):
+            window._grow(100)
+        self.assertEqual(window._size, 6)
+
+    def test_single_loss_keeps_the_size_and_ends_the_doubling(self):
+        window = self.window()
+        for _ in range(3):
+            window._grow(100)
+        ask = Asked(None)
+        ask.tries = 2
+        window.lost(ask)
+        self.assertEqual((window._size, window._threshold), (5, 5))
+
+    def test_second_loss_halves_once_per_round_trip(self):
+        window = self.window()
+        window._size = 8
+        for _ in range(3):
+            ask = Asked(None)
+            ask.tries = 3
+            ask.sent_at = window._cut_at or 0
+            window.lost(ask)
+        self.assertEqual(window._size, 4)
+
+    def test_queue_halves(self):
+        window = self.window()
+        window._size = 8
+        window._grow(100)
+        for _ in range(30):
+            window._rtt.sample(300)
+        ask = Asked(None)
+        ask.tries = 2
+        window.lost(ask)
+        self.assertEqual(window._size, 4)
+
+    def test_busy_server_means_one(self):
+        window = self.window()
+        window._size = 8
+        window.shrink()
+        self.assertEqual(window._size, 1)
+        window._grow(100)
+        self.assertEqual(window._size, 2)
+        window._grow(100)
+        window._grow(100)
+        self.assertEqual(window._size, 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
