@@ -5,7 +5,7 @@ GODWIT := $(BUILD)/bin/godwit
 export GODWIT_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run twin modem test unit lint size clean
+.PHONY: help setup setup-test run twin modem test unit lint size bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every de
 
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
+
+bench: setup  ## ratios to other CoAP clients and codecs, about 15 minutes; ARGS=--quick in one
+	@$(GODWIT) bench $(ARGS)
 
 clean:  ## remove build/
 	@rm -rf $(BUILD)

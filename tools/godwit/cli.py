@@ -14,6 +14,7 @@ COMMANDS = {
     "twin": ("godwit.twin.command:twin", "The cloud twin alone: a local nRF Cloud over CoAP and REST."),
     "modem": ("godwit.modem.command:modem", "The modem simulator alone: an nRF91 Serial Modem on a PTY."),
     "impair": ("godwit.impair:impair", "A bad UDP link in front of a server: loss, delay, rate, seeded."),
+    "bench": ("bench.command:bench", "CoAP client and codecs beside others, measured in one run."),
     "bundle": ("godwit.bundle:bundle", "Build and sign a firmware bundle."),
     "size": ("godwit.size:size", "What the firmware takes: flash and heap of each package."),
 }
