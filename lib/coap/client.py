@@ -1,12 +1,18 @@
 """CoAP client: requests in, responses out. RFC 7252 section 5.
 
-The cloud backends and fota call it. What a request needs is in request.py and, for block-wise bodies, in download.py
-and upload.py, notifications in observe.py, loaded then; retransmission and matching are in messages.py.
+The cloud backends and fota call it. What block-wise bodies need is in download.py and upload.py, notifications in
+observe.py, loaded then; retransmission and matching are in messages.py.
 Owns no RAM beyond the message layer's 2.5 KB, except bodies that it collects (max_body).
 """
 
+from micropython import const
+
 from .exchange import limit_at
 from .messages import MessageLayer
+
+_GET = const(1)
+_FETCH = const(5)
+_BLOCK2 = const(23)
 
 _HOMES = {
     "get_blocks": "download",
@@ -53,12 +59,17 @@ class Client(MessageLayer):
         sent only with a payload; timeout_ms bounds the whole call. Raises Timeout, Reset, Refused (4.xx, 5.xx),
         BadResponse, CodecError (does not fit a datagram), OSError (the endpoint is dead).
         """
-        from .request import request
-
         if isinstance(query, str):
             query = (query,)
         head = (method, path, query, content_format, accept, options, confirmable)
-        return request(self, head, payload, limit_at(timeout_ms))  # a smaller coroutine than this would be
+        until = limit_at(timeout_ms)
+        if len(payload) > 16 << self.szx:
+            from .upload import upload
+
+            return upload(self, head, payload, until, self.szx)
+        # Ask for blocks that fit the path's MTU where a whole one does not.
+        blocks = ((_BLOCK2, self.szx),) if self.szx < 6 and method in (_GET, _FETCH) else ()
+        return self.exchange(head, payload, until, blocks, None, False, True)  # this as a coroutine would cost 112 B
 
     def __getattr__(self, verb):
         """The other verbs: the function of that name in its file, with this client as first argument."""

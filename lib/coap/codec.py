@@ -21,6 +21,16 @@ class CodecError(ValueError):
     """Bytes that are no CoAP message, or a message that does not fit its buffer."""
 
 
+def _extended(buf, at, end, nibble):
+    """(offset behind it, value) of an option delta or length that needs further bytes (section 3.1)."""
+    size = nibble - 12  # 13 -> one more byte, 14 -> two, 15 is reserved
+    if size == 3 or at + size > end:
+        raise CodecError("option header")
+    if size == 1:
+        return at + 1, 13 + buf[at]
+    return at + 2, 269 + (buf[at] << 8 | buf[at + 1])
+
+
 class Options:
     """A cursor over the options in buf[at:end]: next(), then `number`, `value` (start) and `length`."""
 
@@ -52,8 +62,14 @@ class Options:
             if self.value == self._end:
                 raise CodecError("payload marker without payload")
             return False
-        self.number += self._extended(head >> 4)
-        self.length = self._extended(head & 15)
+        delta = head >> 4
+        length = head & 15
+        if delta > 12:
+            self.value, delta = _extended(buf, self.value, self._end, delta)
+        if length > 12:
+            self.value, length = _extended(buf, self.value, self._end, length)
+        self.number += delta
+        self.length = length
         if self.number > 0xFFFF or self.value + self.length > self._end:
             raise CodecError("option beyond the end")
         return True
@@ -67,24 +83,11 @@ class Options:
             value = value << 8 | self._buf[i]
         return value
 
-    def _extended(self, nibble):
-        if nibble < 13:
-            return nibble
-        size = nibble - 12  # 13 -> one more byte, 14 -> two, 15 is reserved (section 3.1)
-        at = self.value
-        if size == 3 or at + size > self._end:
-            raise CodecError("option header")
-        self.value = at + size
-        if size == 1:
-            return 13 + self._buf[at]
-        return 269 + (self._buf[at] << 8 | self._buf[at + 1])
-
 
 class Message:
     """One received message, in place. Valid until its buffer is written again; made once and used again."""
 
     def __init__(self):
-        self._options = Options()
         self.type = self.code = self.mid = self.tkl = 0
         self.options_at = self.payload_at = 0
         self.observe = -1  # value of that option (RFC 7641), -1 without it
@@ -110,21 +113,41 @@ class Message:
         self.code = code
         self.mid = buf[2] << 8 | buf[3]
         self.tkl = tkl
-        self.options_at = 4 + tkl
-        self._check_options(buf, n)
-
-    def _check_options(self, buf, n):
-        options = self._options.over(buf, self.options_at, n)
-        self.critical = last = 0
+        self.options_at = self.payload_at = 4 + tkl
         self.observe = -1
-        while options.next():
-            number = options.number
-            if number == _OBSERVE and options.length <= 3:
-                self.observe = options.uint()
-            elif number & 1 and (number not in (_BLOCK2, _BLOCK1) or number == last or options.length > 3):
-                self.critical = number
+        self.critical = 0
+        if 4 + tkl < n:
+            self._options(buf, 4 + tkl, n)
+
+    def _options(self, buf, at, n):
+        # The same walk as Options.next, in one loop of local variables: it runs for every datagram.
+        number = last = 0
+        while at < n:
+            length = buf[at]
+            at += 1
+            if length == _MARKER:
+                if at == n:
+                    raise CodecError("payload marker without payload")
+                break
+            delta = length >> 4
+            length &= 15
+            if delta > 12:
+                at, delta = _extended(buf, at, n, delta)
+            if length > 12:
+                at, length = _extended(buf, at, n, length)
+            number += delta
+            if number > 0xFFFF or at + length > n:
+                raise CodecError("option beyond the end")
+            if number & 1:
+                if number not in (_BLOCK2, _BLOCK1) or number == last or length > 3:
+                    self.critical = number
+            elif number == _OBSERVE and length <= 3:
+                self.observe = 0
+                for i in range(at, at + length):
+                    self.observe = self.observe << 8 | buf[i]
             last = number
-        self.payload_at = options.value
+            at += length
+        self.payload_at = at
 
     def has_token(self, buf, token):
         """True when the message in `buf` carries exactly this token."""

@@ -1,6 +1,6 @@
 """Block-wise bodies from the server, as their callers want them: collected, or streamed into a sink.
 
-request.py and client.py import it when a body does not fit a datagram; fota streams images through get_blocks. How
+settle.py and client.py import it when a body does not fit a datagram; fota streams images through get_blocks. How
 the blocks are fetched is in transfer.py. RAM: gather() the body it collects.
 """
 

@@ -12,6 +12,8 @@ from micropython import const
 
 from .errors import Timeout
 
+_LIFETIME_MS = const(247000)  # EXCHANGE_LIFETIME: so long a duplicate may arrive (4.8.2)
+_RING = const(8)
 _SENDING_MS = const(600000)  # the endpoint gives up a transmission long before
 
 # Life of an exchange
@@ -85,6 +87,9 @@ class Exchange(Pending):
         self._buf = bytearray(size)
         self._view = memoryview(self._buf)
         self._size = 0  # of the request in _buf
+        self._out = self._view  # that many bytes of it
+        self._head = None  # of that request, when another one with it can use the same bytes again
+        self._payload_at = 0
         self.done = asyncio.Event()
         self.confirmable = True
         self.quiet = False  # the ACK is all that is wanted (RFC 7967)
@@ -92,17 +97,41 @@ class Exchange(Pending):
 
     def compose(self, mid, token, head, payload, blocks):
         """Write the request; head and blocks as in MessageLayer.exchange. CodecError: it does not fit."""
-        from .writer import compose
-
+        length = len(payload)
+        again = not blocks and head == self._head and length and self._payload_at + length <= len(self._buf)
+        if not (again and len(token) == len(self.token)):
+            self._write(mid, token, head, payload, blocks)
+        else:  # the same request with another payload, as telemetry is: only what differs is written
+            buf = self._buf
+            buf[2] = mid >> 8
+            buf[3] = mid & 0xFF
+            at = 4
+            for byte in token:
+                buf[at] = byte
+                at += 1
+            at = self._payload_at
+            buf[at : at + length] = payload
+            self._size = at + length
         self.mid = mid
         self.token = token
         self.confirmable = head[-1]
-        self._size = compose(self._buf, mid, token, head, payload, blocks)
         self.done.clear()
+
+    def _write(self, mid, token, head, payload, blocks):
+        from .writer import compose
+
+        self._head = None
+        self._size = compose(self._buf, mid, token, head, payload, blocks)
+        self._payload_at = self._size - len(payload)
+        # What a caller could change in place is not remembered.
+        if not blocks and not head[5] and type(head[2]) is tuple and len(payload):
+            self._head = head
 
     def datagram(self):
         """The request's bytes."""
-        return self._view[: self._size]
+        if len(self._out) != self._size:
+            self._out = self._view[: self._size]
+        return self._out
 
     def finish(self, result):
         """Wake the requester with a Response or an exception; only the first result counts."""
@@ -128,6 +157,26 @@ class Exchange(Pending):
         """Forget the caller's objects; the buffer stays."""
         self.state = IDLE
         self.result = None
+
+
+class Recent:
+    """The ids of the last few messages of the peer."""
+
+    def __init__(self):
+        self._ring = []  # (message id, ticks)
+
+    def add(self, mid):
+        if len(self._ring) == _RING:
+            self._ring.pop(0)
+        self._ring.append((mid, time.ticks_ms()))
+
+    def has(self, mid):
+        """Has this one been seen within EXCHANGE_LIFETIME?"""
+        now = time.ticks_ms()
+        for seen, when in self._ring:
+            if seen == mid and time.ticks_diff(now, when) < _LIFETIME_MS:
+                return True
+        return False
 
 
 def new_token(size):

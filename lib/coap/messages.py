@@ -1,8 +1,7 @@
 """CoAP message layer: RFC 7252 section 4 over any datagram endpoint. client.py builds the requests on it.
 
-One reader task receives, acknowledges, retransmits and wakes the request it belongs to; it sleeps while
-nothing is in flight. Deadlines are kept here, because a wait_for per request would cost 0.7 KB each.
-RAM: 2.5 KB (1280 B in, up to 1152 B out per request in flight).
+One reader task receives, acknowledges, retransmits and wakes the request it belongs to; it sleeps while nothing is in
+flight. Deadlines are kept here: a wait_for per request would cost 0.7 KB. RAM: 1280 B in, 1152 B out per exchange.
 """
 
 import asyncio
@@ -13,17 +12,17 @@ from micropython import const
 
 from .codec import ACK, CON, NON, RST, CodecError, Message
 from .errors import BadResponse, Reset, Timeout
-from .exchange import ACKED, DONE, LISTENING, SENT, Exchange, new_token
+from .exchange import ACKED, DONE, LISTENING, SENT, Exchange, Recent, new_token
 from .rtt import RTT
 
 _RX_SIZE = const(1280)
 _TX_SIZE = const(1152)  # RFC 7252 4.6
 _HEADROOM = const(64)  # header, token and usual options beside a block
 _TICK_MS = const(100)  # the reader looks at its deadlines at least this often: a request may begin while it waits
-_LIFETIME_MS = const(247000)  # EXCHANGE_LIFETIME: so long a duplicate may arrive (4.8.2)
-_RING = const(8)
 _UNAUTHORIZED = const(0x81)
 _ECHO = const(252)
+_CONTINUE = const(0x5F)
+_BLOCK2 = const(23)
 
 _PASSING = (ENOMEM, EAGAIN, ENOBUFS, ETIMEDOUT)  # sending failed this once: the same as a lost datagram
 
@@ -71,7 +70,7 @@ class MessageLayer:
         self._change = asyncio.Event()  # a send or an exchange ended
         self._work = asyncio.Event()  # there is something for the reader to wait for
         self._mid = int.from_bytes(new_token(2), "big")
-        self._seen = []  # (message id, ticks) of the last confirmable answers that we acknowledged
+        self._seen = Recent()  # the last confirmable answers that we acknowledged
         self._quiet_at = 0  # ticks: the reader may sleep from then on
         self._task = None
         self._error = None  # why the client can no longer be used
@@ -84,24 +83,30 @@ class MessageLayer:
         if task is not None:
             task.cancel()
             for _ in range(100):  # it leaves recv_into when it is next scheduled
-                if task.done():
-                    break
-                await asyncio.sleep_ms(0)
+                if not task.done():
+                    await asyncio.sleep_ms(0)
         await self._endpoint.close()
 
-    async def exchange(self, head, payload, until=None, blocks=(), token=None, quiet=False):
-        """One request, one Response whatever its code; for the other files of this package.
+    async def exchange(self, head, payload, until=None, blocks=(), token=None, quiet=False, whole=False):
+        """One request, one Response whatever its code, with `whole` only a 2.xx with all of its body (settle.py).
 
         head is (method, path, query, content_format, accept, options, confirmable); blocks are further options in
         ascending order; until is the ticks of the caller's limit; token is a new one when None. With quiet an empty
         ACK, or for a NON that it was sent, ends it with None. A 4.01 that asks for an Echo is answered with it once
-        (RFC 9175 2.3). Raises Timeout, Reset, BadResponse, CodecError, OSError.
+        (RFC 9175 2.3). Raises Timeout, Reset, BadResponse, CodecError, OSError; with `whole` also Refused.
         """
         # A coroutine's frame lives on the heap, a function's does not: the work is done in functions.
         while self._error is None and (self._sending or not self._free):
             self._change.clear()
             await self._change.wait()  # bounded: each send and each exchange in flight ends
-        slot = self._claim(head, payload, until, blocks, token, quiet)
+        try:
+            slot = self._claim(head, payload, until, blocks, token, quiet)
+        except CodecError:
+            if not whole or len(payload) <= 16:
+                raise
+            from .upload import upload  # long options leave no room for a payload of this size
+
+            return await upload(self, head, payload, until, self.szx)
         try:
             await self._send(slot)
             if not quiet or slot.confirmable:
@@ -114,7 +119,11 @@ class MessageLayer:
         if answer is not None and answer.code == _UNAUTHORIZED:
             echo = answer.option(_ECHO)
             if echo and not (blocks and blocks[-1][0] == _ECHO):
-                return await self.exchange(head, payload, until, tuple(blocks) + ((_ECHO, echo),), token, quiet)
+                return await self.exchange(head, payload, until, tuple(blocks) + ((_ECHO, echo),), token, quiet, whole)
+        if whole and (answer.code >> 5 != 2 or answer.code == _CONTINUE or answer.option(_BLOCK2) is not None):
+            from .settle import settle
+
+            return await settle(self, head, payload, until, answer)
         return answer
 
     async def launch(self, slot, until):
@@ -298,7 +307,7 @@ class MessageLayer:
         """Reject what nobody waits for; an answer that was acknowledged before is acknowledged again."""
         self.dropped += 1
         if msg.type == CON:
-            return self._prepare(ACK if self._is_duplicate(msg.mid) else RST)
+            return self._prepare(ACK if self._seen.has(msg.mid) else RST)
         return msg.type == NON and msg.observe >= 0 and self._prepare(RST)  # ends an observation (RFC 7641 3.6)
 
     def _find(self, msg):
@@ -328,9 +337,7 @@ class MessageLayer:
         try:
             slot.respond(msg, self._view, n)
             if confirmable:
-                if len(self._seen) == _RING:
-                    self._seen.pop(0)
-                self._seen.append((msg.mid, time.ticks_ms()))
+                self._seen.add(msg.mid)
         except MemoryError as exc:  # the requester's problem, not the end of this client
             slot.finish(exc)
         return confirmable and self._prepare(ACK)
@@ -341,10 +348,3 @@ class MessageLayer:
         self._reply[2] = self._rx[2]
         self._reply[3] = self._rx[3]
         return True
-
-    def _is_duplicate(self, mid):
-        now = time.ticks_ms()
-        for seen, when in self._seen:
-            if seen == mid and time.ticks_diff(now, when) < _LIFETIME_MS:
-                return True
-        return False

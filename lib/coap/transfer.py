@@ -275,6 +275,9 @@ class Transfer:
     def _place(self, ask, block, length):
         """(byte offset, size, more) of a block; offset None when it has to be asked for again."""
         if block is None:  # the server did not use blocks: this is all that is left, or the whole body
+            if self._code is not None:
+                raise BadResponse("no block in mid-transfer")
+            self.window.whole()
             return (ask.at if self._by_offset else 0), length, False
         szx = block & 7
         num = block >> 4

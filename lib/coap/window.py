@@ -11,7 +11,7 @@ import time
 
 from micropython import const
 
-from .exchange import ACKED, SENT
+from .exchange import ACKED, DONE, SENT
 
 _INITIAL = const(2)
 _QUEUE_MS = const(50)  # a round trip may grow by so much for other reasons
@@ -125,6 +125,12 @@ class Window:
     def again(self, ask):
         """Ask for this block once more."""
         self._hole(ask.at, ask.at + (16 << ask.szx))
+
+    def whole(self):
+        """The answer to one of the first asks is all that there is: the others are of no more use."""
+        for ask in self.asks:
+            ask.state = DONE
+        self._holes = []
 
     def delivered(self, ask, at, end, more, total):
         """The block of `ask` came with bytes from `at` to `end`; `total` is the size as far as it is known, or None."""

@@ -14,6 +14,7 @@ from micropython import const
 
 _MTU = const(1232)  # 1280, the smallest IPv6 link, without the IPv6 and UDP headers
 _POLL_MAX_MS = const(16)
+_POLL_BLOCK_MS = const(32)
 
 
 async def udp_open(host, port):
@@ -58,18 +59,20 @@ class UDP:
     async def recv_into(self, buf, timeout_ms):
         """Bytes of the next datagram, put into buf; OSError(ETIMEDOUT) when none came in time."""
         started = time.ticks_ms()
+        waited = 0
         while True:
             if self._sock is None:
                 raise OSError(ENOTCONN)
-            if self._is_ready():
+            if self._is_ready(waited < _POLL_BLOCK_MS):
                 n = self._receive(buf)
                 if n >= 0:
                     return n
             waited = time.ticks_diff(time.ticks_ms(), started)
             if waited >= timeout_ms:
                 raise OSError(ETIMEDOUT)
-            # The longer it takes the less often we look: an answer waits for us for 1/32 of its own time.
-            pause = min(max(waited >> 5, 1), _POLL_MAX_MS)
+            # The longer it takes the less often we look: an answer waits for us for 1/32 of its own time. At first the
+            # poll itself waits, because it wakes at once: nobody else is held up for more than 1 ms.
+            pause = min(waited >> 5, _POLL_MAX_MS)
             await asyncio.sleep_ms(min(pause, timeout_ms - waited))
 
     async def close(self):
@@ -79,9 +82,9 @@ class UDP:
         if sock is not None:
             sock.close()
 
-    def _is_ready(self):
+    def _is_ready(self, wait):
         ready = False
-        for _ in self._poll(0):
+        for _ in self._poll(1 if wait else 0):
             ready = True
         return ready
 

@@ -14,7 +14,7 @@ from harness.aio import run
 from harness.coap_support import BODY, FAST, OTHER, Script, Server, ask, echo
 from harness.fakenet import ACK, CON, NON, RST, FakeEndpoint, message, opts
 
-NEEDED = "calls download numbers request response transfer upload window writer".split()
+NEEDED = "calls download numbers response settle transfer upload window writer".split()
 LOADED_WHEN_NEEDED = ["coap." + name for name in NEEDED]
 
 
