@@ -1,35 +1,20 @@
 """CBOR (RFC 8949) for small heaps: encodes into the caller's buffer, decodes from bytes or a memoryview.
 
-Used by the cloud backends, the manifest and the journal. Only CBORError ever comes out of hostile input:
-depth, item count and every length claim are checked before anything is allocated. Coordinates never become
-floats: `Decimal` writes and `scaled` reads float64 by integer arithmetic, exact on boards whose floats are
-single precision. Owns no RAM beyond its code.
+Used by the cloud backends, the manifest and the journal; README.md has the whole of it. Only CBORError ever comes out
+of hostile input: depth, item count and every length claim are checked before anything is allocated. Coordinates never
+become floats: `Decimal` writes and `scaled` reads float64 by integer arithmetic, exact on boards whose floats are
+single precision. Owns no RAM beyond its code, and only the encoder's code stays: the rest is loaded when it is used.
 """
 
-from cbor.encode import dump_into, dumps
-from cbor.float64 import scaled
-from cbor.item import F32, F64, CBORError, Decimal, Map, NoRoom, Simple, Tag, undefined
+from cbor.encode import dump_into, dumps  # noqa: F401 for whoever imports us, as below
+from cbor.item import F32, F64, CBORError, Decimal, Map, NoRoom, Simple, Tag, undefined  # noqa: F401
 
-__all__ = (
-    "F32",
-    "F64",
-    "CBORError",
-    "Decimal",
-    "Map",
-    "NoRoom",
-    "Simple",
-    "Tag",
-    "dump_into",
-    "dumps",
-    "loads",
-    "scaled",
-    "undefined",
-)
+_HOMES = {"loads": "decode", "load_from": "decode", "scaled": "floats"}
 
 
-def loads(buf, floats=None, max_items=1024):
-    """Decode the one item that fills `buf`: see cbor.decode, which is loaded now, and which an application that only
-    decodes now and then may drop in between."""
-    from cbor.decode import loads as decode
-
-    return decode(buf, floats, max_items)
+def __getattr__(name):
+    """What is loaded when it is used, by an application that may drop it from sys.modules again: nothing is kept."""
+    home = _HOMES.get(name) or name[:1].isupper() and "rare"
+    if not home:
+        raise AttributeError(name)
+    return getattr(globals().get(home) or __import__(home, globals(), None, (name,), 1), name)

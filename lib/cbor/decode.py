@@ -1,20 +1,20 @@
 """CBOR decoder (RFC 8949): complete, strict, bounded; one pass over a memoryview.
 
-Called through `cbor.loads`. Every length claim is compared with the bytes that are left before anything is
-allocated, nesting ends at 16 levels, the item count at a budget, and all that is wrong with the input is a
-CBORError saying what and where. Accepts longer heads than needed (4.2 asks for shortest only from
-deterministic encoders). Owns no RAM.
+Called through `cbor.loads` and `cbor.load_from`. Every length claim is compared with the bytes that are left before
+anything is allocated, nesting ends at 16 levels, the item count at a budget, and all that is wrong with the input is a
+CBORError saying what (`reason`) and where. Accepts longer heads than needed (4.2 asks for shortest only from
+deterministic encoders; cbor.deterministic checks it). Owns no RAM.
 """
 
-import struct
+from struct import unpack_from
 
 from micropython import const
 
-from cbor.float64 import widen
 from cbor.item import CBORError, Simple, Tag, undefined
 
 _MAX_DEPTH = const(16)  # nested arrays, maps and tags; a deeper recursion would overflow an ESP32's C stack
 _MAX_ITEMS = const(1024)  # a one-byte item costs up to 48 bytes of heap: bounds what 8 KB of input can claim
+_MAX_BIGNUM = const(128)  # bytes: printing one takes time that grows with the square of its length
 _CONSTANTS = (False, True, None, undefined)  # simple values 20..23
 
 _ANY = (0x80, 0xBF)
@@ -22,162 +22,254 @@ _ANY = (0x80, 0xBF)
 _SECOND = {0xE0: (0xA0, 0xBF), 0xED: (0x80, 0x9F), 0xF0: (0x90, 0xBF), 0xF4: (0x80, 0x8F)}
 
 
-def loads(buf, floats=None, max_items=_MAX_ITEMS):
+def loads(buf, floats=None, max_items=_MAX_ITEMS, views=False, max_depth=_MAX_DEPTH):
     """Decode the one item that fills `buf` (bytes, bytearray or memoryview); nothing of `buf` is kept.
 
-    Byte strings come out as bytes, maps as dict, tags as Tag. With `floats` every half, single and double
-    goes through floats(8 bytes of float64, big endian) instead of becoming a float: see `scaled`. Raises
-    CBORError.
+    Byte strings come out as bytes, or with `views` as memoryviews into `buf`, maps as dict, bignums as int, other
+    tags as Tag. With `floats` every half, single and double goes through floats(8 bytes of float64, big endian)
+    instead of becoming a float: see `scaled`. `max_items` bounds the items of the whole, `max_depth` (at most 16) the
+    arrays, maps and tags around one. Raises CBORError.
     """
-    decoder = _Decoder(buf, floats, max_items)
-    try:
-        value = decoder.item(_MAX_DEPTH)
-    except UnicodeError:
-        decoder.fail("bad UTF-8")
-    if decoder.pos != decoder.end:
-        decoder.fail("trailing bytes")
-    return value
+    decoder = _Decoder(buf, floats, max_items, views)
+    buf = decoder._run(max_depth)  # one name more would put this frame on the heap: see cbor.encode
+    if decoder.pos != len(decoder.buf):
+        decoder._fail("trailing bytes")
+    return buf
+
+
+def load_from(buf, pos=0, floats=None, max_items=_MAX_ITEMS, views=False, max_depth=_MAX_DEPTH):
+    """Decode the item at offset `pos` of a CBOR sequence (RFC 8742) -> (value, offset after it); see `loads`.
+
+    At the end of `buf` and beyond it raises CBORError ("truncated")."""
+    decoder = _Decoder(buf, floats, max_items, views)
+    decoder.pos = pos
+    return decoder._run(max_depth), decoder.pos
 
 
 class _Decoder:
-    def __init__(self, buf, floats, max_items):
+    _views = False
+
+    def __init__(self, buf, floats, max_items, views):  # four attributes: a fifth would move them all
         self.buf = memoryview(buf)
         self.pos = 0
-        self.end = len(buf)
+        self._left = max_items
         self.floats = floats
-        self.left = max_items
+        if views:
+            self._views = True
 
-    def fail(self, what):
-        raise CBORError("%s at byte %d" % (what, self.pos))
+    def _run(self, depth):
+        if not 0 <= depth <= _MAX_DEPTH or self.pos < 0:
+            raise ValueError("max_depth or pos")
+        self._spend(1)
+        try:
+            return self._item(depth)
+        except IndexError:  # every read past the end is one: the readers need not compare
+            self._fail("truncated")
+        except UnicodeError:
+            self._fail("bad UTF-8")
 
-    def take(self, n):
+    def _fail(self, reason):
+        error = CBORError("%s at byte %d" % (reason, self.pos))
+        error.reason = reason
+        raise error
+
+    def _spend(self, n):
+        """Take `n` items from the budget."""
+        self._left -= n
+        if self._left < 0:
+            self._fail("too many items")
+
+    def _item(self, depth):
+        """Decode one item; `depth` more levels may be opened inside the current one."""
+        first = self.buf[self.pos]
+        self.pos += 1
+        return first if first < 24 else _READERS[first >> 5](self, first & 31, depth)
+
+    def _argument(self, info):
+        """The number that belongs to the additional information `info` >= 24 of a head."""
         pos = self.pos
-        if n > self.end - pos:
-            self.fail("truncated")
-        self.pos = pos + n
-        return self.buf[pos : pos + n]
-
-    def argument(self, info):
-        """The number that belongs to the additional information `info` of a head."""
-        if info < 24:
-            return info
-        if info > 27:
-            self.fail("reserved head")
-        size = 1 << (info - 24)
-        pos = self.pos
-        if size > self.end - pos:
-            self.fail("truncated")
-        self.pos = pos + size
         buf = self.buf
-        if size == 1:
+        if info == 24:
+            self.pos = pos + 1
             return buf[pos]
-        if size == 2:
+        if info == 25:
+            self.pos = pos + 2
             return buf[pos] << 8 | buf[pos + 1]
-        return struct.unpack_from(">I" if size == 4 else ">Q", buf, pos)[0]
+        if info > 27:
+            self._fail("reserved head")
+        size = info * 4 - 100  # 4 or 8
+        buf[pos + size - 1]  # raises IndexError, where unpack_from has no error of its own
+        self.pos = pos + size
+        return unpack_from(">I" if info == 26 else ">Q", buf, pos)[0]
 
-    def at_break(self):
-        """Whether the indefinite container ends here; then its break is consumed."""
-        if self.pos >= self.end:
-            self.fail("truncated")
+    def _raw(self, info):
+        """The memoryview of a definite string."""
+        if info > 23:
+            info = self._argument(info)
+        pos = self.pos
+        if info > len(self.buf) - pos:
+            self._fail("truncated")
+        self.pos = info = pos + info
+        return self.buf[pos:info]
+
+    def _chunks(self, major, reader):
+        """A string of indefinite length: definite chunks of the same major type, each valid by itself."""
+        parts = []
+        while not self._at_break():
+            first = self.buf[self.pos]
+            if first >> 5 != major or first & 31 == 31 or self._left <= 0:
+                self._fail("bad chunk")
+            self._left -= 1
+            self.pos += 1
+            parts.append(reader(self, first & 31, 0))
+        return parts
+
+    def _at_break(self):
+        """Whether the indefinite item ends here; then its break is consumed."""
         if self.buf[self.pos] != 0xFF:
             return False
         self.pos += 1
         return True
 
-    def item(self, depth):
-        """Decode one item; `depth` more levels may be opened inside the current one."""
-        if self.pos >= self.end:
-            self.fail("truncated")
-        first = self.buf[self.pos]
-        self.pos += 1
-        self.left -= 1
-        if self.left < 0:
-            self.fail("too many items")
-        major = first >> 5
-        info = first & 31
-        if major == 7:
-            return self.simple(info)
-        if info == 31 and 2 <= major <= 5:
-            n = -1
-        else:
-            n = self.argument(info)
-        if major < 2:
-            return -1 - n if major else n
-        if major < 4:
-            return self.chunks(major) if n < 0 else self.string(major, n)
+    def _open(self, info, depth):
+        """The count of a container, None when it is indefinite."""
         if not depth:
-            self.fail("nested too deeply")
-        if major == 6:
-            return self.tag(n, depth - 1)
-        return self.array(n, depth - 1) if major == 4 else self.map(n, depth - 1)
+            self._fail("nested too deeply")
+        if info == 31:
+            return None
+        if info > 23:
+            info = self._argument(info)
+        if info > len(self.buf) - self.pos:  # an item takes a byte at least
+            self._fail("truncated")
+        return info
 
-    def tag(self, n, depth):  # not inside item(): its frame would grow from the C stack onto the heap
-        return Tag(n, self.item(depth))
 
-    def string(self, major, n):
-        raw = self.take(n)
-        if major == 2:
-            return bytes(raw)
-        text = str(raw, "utf-8")  # loads catches the UnicodeError: see encode about `try`
-        if len(text) != n and not _strict(raw):
-            self.fail("bad UTF-8")
-        return text
+# One reader per major type: (decoder, additional information, depth) -> value.
 
-    def chunks(self, major):
-        """A string of indefinite length: definite chunks of the same major type, each valid by itself."""
-        parts = []
-        while not self.at_break():
-            first = self.buf[self.pos]
-            if first >> 5 != major or self.left <= 0:
-                self.fail("bad chunk")
-            self.left -= 1
-            self.pos += 1
-            parts.append(self.string(major, self.argument(first & 31)))
-        return (b"" if major == 2 else "").join(parts)
 
-    def array(self, n, depth):
-        if n < 0:
-            items = []
-            while not self.at_break():
-                items.append(self.item(depth))
-            return items
-        if n > self.end - self.pos or n > self.left:  # each item takes a byte: the claim is false or too much
-            self.fail("array too long")
-        items = [None] * n
-        for i in range(n):
-            items[i] = self.item(depth)
+def _unsigned(decoder, info, depth):
+    return decoder._argument(info)  # below 24 it is read by whoever found it
+
+
+def _negative(decoder, info, depth):
+    return -1 - (info if info < 24 else decoder._argument(info))
+
+
+def _bytes(decoder, info, depth):
+    if info == 31:
+        return b"".join([bytes(part) for part in decoder._chunks(2, _bytes)])
+    raw = decoder._raw(info)
+    return raw if decoder._views else bytes(raw)
+
+
+def _text(decoder, info, depth):
+    if info == 31:
+        return "".join(decoder._chunks(3, _text))
+    raw = decoder._raw(info)
+    text = str(raw, "utf-8")
+    if len(text) != len(raw) and not _strict(raw):
+        decoder._fail("bad UTF-8")
+    return text
+
+
+def _array(decoder, n, depth):
+    n = decoder._open(n, depth)
+    if n is None:
+        items = []
+        while not decoder._at_break():
+            decoder._spend(1)
+            items.append(decoder._item(depth - 1))
         return items
+    decoder._spend(n)
+    items = [None] * n
+    for i in range(n):
+        items[i] = decoder._item(depth - 1)
+    return items
 
-    def map(self, n, depth):
-        out = {}
-        while n and not (n < 0 and self.at_break()):
-            key = self.item(depth)
-            value = self.item(depth)
-            try:
-                if key in out:
-                    self.fail("duplicate key")
-                out[key] = value
-            except TypeError:
-                self.fail("unhashable key")
-            n -= 1
-        return out
 
-    def simple(self, info):
-        if info < 24:
-            return _CONSTANTS[info - 20] if 20 <= info else Simple(info)
-        if info == 24:
-            value = self.argument(info)
-            if value < 32:
-                self.fail("two-byte simple value below 32")
-            return Simple(value)
-        if info > 27:
-            self.fail("reserved head" if info < 31 else "stray break")
-        raw = self.take(1 << (info - 24))
-        if self.floats:
-            return self.floats(bytes(raw) if info == 27 else widen(raw))
-        if info == 26:
-            return struct.unpack(">f", raw)[0]
-        return struct.unpack(">d", raw if info == 27 else widen(raw))[0]
+def _map(decoder, n, depth):
+    n = decoder._open(n, depth)
+    if n is not None:
+        decoder._spend(2 * n)
+    out = {}
+    depth -= 1
+    i = 0
+    while i != n:
+        if n is None:
+            if decoder._at_break():
+                break
+            decoder._spend(2)
+        _pair(decoder, out, depth)
+        i += 1
+    if len(out) != i:
+        decoder._fail("duplicate key")
+    return out
+
+
+def _pair(decoder, out, depth):
+    key = decoder.buf[decoder.pos]
+    if key < 24:
+        decoder.pos += 1
+    elif key < 0x80:
+        key = decoder._item(depth)
+        if decoder._views and isinstance(key, memoryview):
+            key = bytes(key)
+    else:
+        key = decoder._item(depth)
+        _hashable(decoder, key)
+    out[key] = decoder._item(depth)
+
+
+def _hashable(decoder, key):
+    try:
+        hash(key)
+    except TypeError:
+        decoder._fail("unhashable key")
+
+
+def _tag(decoder, info, depth):
+    number = info if info < 24 else decoder._argument(info)
+    if not depth:
+        decoder._fail("nested too deeply")
+    decoder._spend(1)
+    value = decoder._item(depth - 1)
+    if not 2 <= number <= 3:
+        return Tag(number, value)
+    if not isinstance(value, (bytes, memoryview)) or len(value) > _MAX_BIGNUM:
+        decoder._fail("bad bignum")
+    value = int.from_bytes(value, "big")
+    return value if number == 2 else -1 - value
+
+
+def _simple(decoder, info, pos):
+    if 25 < info < 28:
+        pos = decoder.pos
+        decoder.pos = pos + (8 if info == 27 else 4)
+        decoder.buf[decoder.pos - 1]  # raises IndexError, where unpack_from has no error of its own
+        if not decoder.floats:
+            return unpack_from(">d" if info == 27 else ">f", decoder.buf, pos)[0]
+        pos = bytes(decoder.buf[pos : decoder.pos])
+        return decoder.floats(pos if info == 27 else _widen(pos))
+    if info < 24:
+        return _CONSTANTS[info - 20] if 20 <= info else Simple(info)
+    if info > 27:
+        decoder._fail("reserved head" if info < 31 else "stray break")
+    pos = decoder._argument(info)
+    if info == 24:
+        if pos < 32:
+            decoder._fail("two-byte simple value below 32")
+        return Simple(pos)
+    pos = _widen(pos.to_bytes(2, "big"))
+    return decoder.floats(pos) if decoder.floats else unpack_from(">d", pos, 0)[0]
+
+
+_READERS = (_unsigned, _negative, _bytes, _text, _array, _map, _tag, _simple)
+
+
+def _widen(raw):
+    from cbor.floats import widen
+
+    return widen(raw)
 
 
 def _strict(raw):

@@ -6,7 +6,11 @@ No RAM beyond one small object (`undefined`).
 
 
 class CBORError(ValueError):
-    """Malformed, unsupported or too large input, or an object that CBOR cannot carry."""
+    """Malformed, unsupported or too large input, or an object that CBOR cannot carry.
+
+    From the decoder its `reason` is one of the words in README.md, and its text says at which byte."""
+
+    reason = None
 
 
 class NoRoom(CBORError):
@@ -14,7 +18,7 @@ class NoRoom(CBORError):
 
 
 class Tag:
-    """A tagged item (major type 6): `number`, `value`. Tags are handed through, never interpreted."""
+    """A tagged item (major type 6): `number`, `value`. Handed through and never interpreted, but for bignums."""
 
     def __init__(self, number, value):
         self.number = number

@@ -40,6 +40,95 @@ class Encoder(unittest.TestCase):
         native = cbor.dumps(-8.5).hex()
         self.assertEqual(native, "fbc021000000000000" if _DOUBLE else "fac1080000")
 
+    def test_bignums(self):
+        for n, text in (
+            ((1 << 64) - 1, "1bffffffffffffffff"),
+            (1 << 64, "c249010000000000000000"),
+            (-(1 << 64), "3bffffffffffffffff"),
+            (-(1 << 64) - 1, "c349010000000000000000"),
+            ((1 << 1024) - 1, "c25880" + "ff" * 128),
+            (-(1 << 1024), "c35880" + "ff" * 128),
+        ):
+            with self.subTest(hex=text[:20]):
+                self.assertEqual(cbor.dumps(n).hex(), text)
+                self.assertEqual(cbor.loads(bytes.fromhex(text)), n)
+        buf = bytearray(11)
+        for size in range(11):
+            self.assertRaises(cbor.NoRoom, cbor.dump_into, 1 << 64, memoryview(buf)[:size])
+
+    def test_halves_and_shortest(self):
+        for value, half, shortest in (
+            (0.0, "f90000", "f90000"),
+            (-0.0, "f98000", "f98000"),
+            (1, "f93c00", "f93c00"),
+            (cbor.Decimal(15, -1), "f93e00", "f93e00"),
+            (cbor.Decimal(1, -1), "f92e66", "fb3fb999999999999a"),
+            (65504, "f97bff", "f97bff"),
+            (65519, "f97bff", "fa477fef00"),
+            (2049, "f96800", "fa45001000"),  # ties to even, down
+            (2051, "f96802", "fa45003000"),  # ... and up
+            (2.0**-24, "f90001", "f90001"),
+            (2.0**-25, "f90000", "fa33000000"),
+            (1.5 * 2.0**-24, "f90002", "fa33c00000"),
+            (2.0**-14, "f90400", "f90400"),
+            (float("inf"), "f97c00", "f97c00"),
+            (float("-inf"), "f9fc00", "f9fc00"),
+            (float("nan"), "f97e00", "f97e00"),
+            (16777217, None, "fb4170000010000000"),
+            (_TS, None, "fb4277bdb3cb8f8000"),
+            (cbor.Decimal(-1226884080, -7), "f9d7ab", "fbc05eac0ee06d9381"),
+        ):
+            with self.subTest(half=half, shortest=shortest):
+                self.assertEqual(cbor.dumps(cbor.Shortest(value)).hex(), shortest)
+                if half:
+                    self.assertEqual(cbor.dumps(cbor.F16(value)).hex(), half)
+                else:
+                    self.assertRaises(cbor.CBORError, cbor.dumps, cbor.F16(value))
+        self.assertEqual(cbor.dumps(cbor.Shortest(cbor.F64(1.5))).hex(), "f93e00")
+        self.assertEqual(cbor.dumps(cbor.Shortest(cbor.F32(100000.0))).hex(), "fa47c35000")
+        for size in range(3):
+            self.assertRaises(cbor.NoRoom, cbor.dump_into, cbor.F16(1), bytearray(size))
+
+    def test_indefinite(self):
+        self.assertRaises(cbor.CBORError, cbor.Indefinite, (i for i in range(3)))  # could not be read a second time
+        self.assertRaises(cbor.CBORError, cbor.Indefinite, [1], object)
+        value = {1: cbor.Indefinite((bytes(60), [cbor.Indefinite((("k", 1 << 70),), dict)]))}
+        raw = cbor.dumps(value)
+        self.assertEqual(cbor.loads(raw), {1: [bytes(60), [{"k": 1 << 70}]]})
+        for size in range(len(raw)):
+            self.assertRaises(cbor.NoRoom, cbor.dump_into, value, bytearray(size))
+        deep = 0
+        for _ in range(16):
+            deep = cbor.Indefinite([deep])
+        self.assertEqual(cbor.dumps(deep), b"\x9f" * 16 + b"\x00" + b"\xff" * 16)
+        self.assertRaises(cbor.CBORError, cbor.dumps, [deep])
+
+    def test_own_classes(self):
+        class Point:
+            def __init__(self, x, y):
+                self.x, self.y = x, y
+
+            def dump_into(self, buf, pos, depth):
+                return cbor.dump_into([self.x, self.y], buf, pos, depth)
+
+        self.assertEqual(cbor.dumps([Point(1, 2), {0: Point(Point(3, 4), 5)}]).hex(), "82820102a10082820304" + "05")
+        deep = 0
+        for _ in range(16):
+            deep = Point(deep, 0)
+        self.assertEqual(cbor.dumps(deep)[:16], b"\x82" * 16)
+        self.assertRaises(cbor.CBORError, cbor.dumps, [deep])
+
+    def test_nothing_is_remembered_of_a_class(self):
+        """A class that is not in the table is in it for one call only; a dict on the way may hold anything."""
+        from collections import OrderedDict
+
+        from cbor import encode
+
+        before = len(encode._WRITERS)
+        cbor.dumps([OrderedDict(), {1: OrderedDict()}])
+        self.assertRaises(cbor.CBORError, cbor.dumps, [OrderedDict(), object()])
+        self.assertEqual(len(encode._WRITERS), before)
+
     def test_containers(self):
         strings = (1, "a", b"b", bytearray(b"c"), memoryview(b"d"))
         self.assertEqual(cbor.dumps(strings).hex(), "85016161416241634164")
@@ -65,11 +154,13 @@ class Encoder(unittest.TestCase):
         deep = 0
         for _ in range(17):
             deep = [deep]
+        class Stubborn:
+            def dump_into(self, buf, pos, depth):
+                raise KeyError(7)
+
         for value in (
             object(),
             {1, 2},
-            1 << 64,
-            -(1 << 64) - 1,
             loop,
             deep,
             cbor.Simple(24),
@@ -82,7 +173,17 @@ class Encoder(unittest.TestCase):
             cbor.F64(10**309),
             cbor.Decimal(1, 309),
             cbor.Decimal(1, -320),
-            [1, {2: 3j}],
+            cbor.Map([(1, 2, 3)]),
+            cbor.Map([(1,)]),
+            cbor.Map(7),
+            cbor.F16(65520),
+            cbor.F16("1"),
+            cbor.Shortest(None),
+            cbor.Shortest(10**309),
+            cbor.Indefinite([1], dict),
+            cbor.Indefinite(["a"], bytes),
+            [1, {2: object()}],
+            [Stubborn()],
         ):
             with self.subTest(type=str(type(value))):
                 self.assertRaises(cbor.CBORError, cbor.dumps, value)
@@ -131,6 +232,8 @@ class Encoder(unittest.TestCase):
             {1: 2, 3: {4: b"five"}},
             cbor.Map(((1, cbor.Decimal(455240980, -7)), (2, cbor.Decimal(-1, -3)), (3, _TS))),
             cbor.Tag(1, 1363896240),
+            (-5, 1 << 20, (False, b"")),
+            [cbor.F64(-8.5), [cbor.Decimal(0, 0), cbor.Decimal(1073741823, -9)]],
         )
         for value in values:
             cbor.dump_into(value, buf)
