@@ -28,11 +28,14 @@ class _Body:
         self.data.extend(view)
 
 
-async def gather(client, head, payload, until, first):
+async def gather(client, head, payload, until, first, token=None):
     """Collect a body that began with the block in `first`; a Response with first's options and all of it.
 
-    A body that changes under way is read once more from its beginning. BadResponse above client.max_body.
+    A body that changes under way is read once more from its beginning, unless it is the answer to an action, which is
+    not to be repeated. The rest of such an answer is asked for with the `token` of the request, because some servers
+    keep it by that (node's coap). BadResponse above client.max_body.
     """
+    safe = head[0] in (_GET, _FETCH)
     # RFC 8132: the payload is part of what FETCH names. One that went up in blocks itself cannot be repeated.
     again = payload if head[0] == _FETCH and len(payload) <= 16 << client.szx else b""
     restarted = False
@@ -40,12 +43,14 @@ async def gather(client, head, payload, until, first):
         body = _Body(client.max_body)
         transfer = Transfer(client, head, again, body.take, 6).limits(until, None, False)
         body.result = transfer.result
+        if not safe:
+            transfer.keep(token)
         transfer.seed(first)
         try:
             await transfer.fetch()
             return first.with_body(memoryview(body.data))
         except ETagChanged:
-            if restarted:
+            if restarted or not safe:
                 raise
             restarted = True
         first = await client.exchange(head, again, until, ((_BLOCK2, transfer.window.szx),))

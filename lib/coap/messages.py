@@ -123,7 +123,7 @@ class MessageLayer:
         if whole and (answer.code >> 5 != 2 or answer.code == _CONTINUE or answer.option(_BLOCK2) is not None):
             from .settle import settle
 
-            return await settle(self, head, payload, until, answer)
+            return await settle(self, head, payload, until, answer, slot.token)
         return answer
 
     async def launch(self, slot, until):
@@ -223,6 +223,10 @@ class MessageLayer:
                 except OSError as exc:
                     if exc.args[0] != ETIMEDOUT:
                         raise
+                except MemoryError as exc:  # the requesters' problem, not the end of this client
+                    for slot in tuple(self._busy):
+                        slot.finish(exc)
+                    await asyncio.sleep_ms(self._tick_ms)
                 else:
                     self.received += 1
                     if self._take(n):

@@ -14,8 +14,8 @@ _BLOCK1 = const(27)
 _SIZE1 = const(60)
 
 
-async def settle(client, head, payload, until, answer):
-    """A 2.xx Response with all of its body, from the first answer; head and until as in MessageLayer.exchange.
+async def settle(client, head, payload, until, answer, token):
+    """A 2.xx Response with all of its body, from the first answer; the rest as in MessageLayer.exchange.
 
     A payload that was too large for the server (4.13) goes up again in blocks. Raises Refused or BadResponse for any
     other code, and what the further requests raise.
@@ -26,7 +26,7 @@ async def settle(client, head, payload, until, answer):
             return answer  # not block-wise, or block 0 and no more
         from .download import gather
 
-        return await gather(client, head, payload, until, answer)
+        return await gather(client, head, payload, until, answer, token)
     size = _smaller(answer, len(payload), client.szx)
     if size is not None:
         from .upload import upload

@@ -106,6 +106,11 @@ class Transfer:
             self.window.move(self._start)
         return self
 
+    def keep(self, token):
+        """Ask with this token, one block at a time."""
+        self._token = token
+        self.window.narrow = token is not None
+
     def seed(self, answer):
         """Take a Response that was got otherwise as the answer for the first block."""
         ask = self.window.next(_Ask, self)

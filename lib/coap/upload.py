@@ -50,7 +50,8 @@ class _Progress:
     def __init__(self, client, total, szx):
         self.szx = szx
         self.offset = 0
-        self.token = None  # the one of all blocks; a new one for each when None
+        self.token = None  # of the last block
+        self._one_token = False  # for all blocks
         self.tag = os.urandom(_TAG_SIZE)
         self._total = total
         self._token_length = max(client.token_length, 1)
@@ -62,6 +63,11 @@ class _Progress:
     @property
     def is_last(self):
         return self.offset + (16 << self.szx) >= self._total
+
+    def next_token(self):
+        if self.token is None or not self._one_token:
+            self.token = new_token(self._token_length)
+        return self.token
 
     def options(self):
         """Block1, Size1 and Request-Tag of the next block."""
@@ -85,8 +91,8 @@ class _Progress:
                 raise Refused(answer)
             self.szx = echo & 7
             self.offset = 0
-        elif (code == _INCOMPLETE or code == _SERVER_ERROR and num == 1) and self.token is None:
-            self.token = new_token(self._token_length)
+        elif (code == _INCOMPLETE or code == _SERVER_ERROR and num) and not self._one_token:
+            self._one_token = True
             self.tag = os.urandom(_TAG_SIZE)
             self.offset = 0
         elif code >= 0x80 or self.is_last:
@@ -103,7 +109,7 @@ async def upload(client, head, payload, until, szx, source=None, size=None):
     """Send a payload with Block1; the 2.xx Response, with all of its body.
 
     Follows a server that wants smaller blocks (2.31, or 4.13 with a smaller size). Begins once again when the server
-    lost its part (4.08) or stumbles over the second block (5.00): then with one token for all of them, because some
+    lost its part (4.08) or stumbles over a later block (5.00): then with one token for all of them, because some
     servers know a transfer by its token (node's coap does). A Request-Tag keeps its blocks apart from those of an
     earlier try and of another client behind the same address; what is asked to complete the answer carries it too
     (RFC 9175 3.5). Raises as Client.request does, ValueError (over 2^20 blocks), and what the source raises.
@@ -115,7 +121,7 @@ async def upload(client, head, payload, until, szx, source=None, size=None):
     while True:
         part = body.part(progress.offset, 16 << progress.szx)
         try:
-            answer = await client.exchange(head, part, until, progress.options(), progress.token)
+            answer = await client.exchange(head, part, until, progress.options(), progress.next_token())
         except CodecError:  # long options leave no room for a block of this size
             if progress.szx == 0:
                 raise
@@ -125,7 +131,7 @@ async def upload(client, head, payload, until, szx, source=None, size=None):
             break
     if progress.num:
         head = head[:5] + (tuple(head[5]) + ((_REQUEST_TAG, progress.tag),), head[6])
-    return await settle(client, head, payload, until, answer)
+    return await settle(client, head, payload, until, answer, progress.token)
 
 
 async def put_blocks(

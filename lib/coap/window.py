@@ -141,6 +141,7 @@ class Window:
                 self._hole(end, asked)  # a smaller block than we wanted
         elif end > at or ask.at <= self.frontier():
             self._end = end if self._end is None else min(self._end, end)
+            self._next = max(self._next, end)  # the server may have sent more than was asked for
         else:
             self._edge_at(ask)  # empty, and nobody knows yet what is before it
         if ask.tries == 1:

@@ -191,6 +191,20 @@ class Collected(unittest.TestCase):
             self.assertEqual(bytes(answer.payload), BODY)
             self.assertEqual([s.payload for s in server.seen], expected)
 
+    def test_answer_to_an_action_keeps_its_token_and_is_not_asked_for_twice(self):
+        server = Server()
+        answer = transfer(server, coap.POST, payload=b"go")
+        self.assertEqual((bytes(answer.payload), len({s.token for s in server.seen})), (BODY, 1))
+        self.assertEqual(len({s.mid for s in server.seen}), 5)
+        server = Server()
+
+        def spoil(s, i):
+            server.etag = b"v1" if i < 2 else b"v2"
+
+        server.spoil = spoil
+        self.assertIsInstance(transfer(server, coap.POST, payload=b"go"), coap.ETagChanged)
+        self.assertEqual([s.payload for s in server.seen], [b"go", b"", b""])
+
     def test_limits(self):
         tuning = dict(QUICK, max_body=4000)
         self.assertIsInstance(transfer(Server(), tuning=tuning), coap.BadResponse)

@@ -259,6 +259,27 @@ class Confirmable(unittest.TestCase):
         self.assertEqual(run(go(coap.Client(FakeEndpoint(echo), **FAST))), coap.CONTENT)
 
 
+class Hungry(unittest.TestCase):
+    def test_no_memory_for_a_datagram(self):
+        """The endpoint cannot get a buffer: whoever waits hears of it, and the client goes on."""
+
+        async def go():
+            endpoint = FakeEndpoint(echo)
+            client = coap.Client(endpoint, **FAST)
+            endpoint.error = MemoryError()
+            endpoint.send = FakeEndpoint(echo).send
+            try:
+                await client.request(coap.GET, "a")
+            except MemoryError:
+                endpoint.error = None
+                del endpoint.send
+                answer = await client.request(coap.GET, "a")
+                await client.close()
+                return answer.code
+
+        self.assertEqual(run(go()), coap.CONTENT)
+
+
 class NonConfirmable(unittest.TestCase):
     def once(self, *steps):
         async def go():

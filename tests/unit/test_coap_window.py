@@ -106,6 +106,37 @@ class Complete(unittest.TestCase):
         self.assertTrue(client.retransmitted >= 1)
 
 
+class WithoutBlocks(unittest.TestCase):
+    """A server that ignores Block2 sends all that there is, or by offset all that is left, in one datagram."""
+
+    def test_once_only(self):
+        for window in (1, 2, 8):
+            for offset in (0, 100, 700, 1200):
+                with self.subTest(window=window, offset=offset):
+                    server = Server(BODY[:1100])
+                    server.spoil = lambda s, i, server=server: [s.ack(0x45, b"", server.body)]
+                    result, place, put, client = fetch(server, window=window, offset=offset, szx=4)
+                    self.assertEqual((place[offset:1100], put), (BODY[offset:1100], max(0, 1100 - offset)))
+                    self.assertEqual((result.end, client._busy), (True, []))
+
+    def test_rest_of_the_body(self):
+        for window in (1, 4):
+            server = ByOffset(BODY[:1000])
+            server.spoil = lambda s, i, server=server: [s.ack(0x45, b"", server.body[offset_of(s) :])]
+            result, place, put, _ = fetch(server, window=window, szx=4, by_offset=True)
+            self.assertEqual((place[:1000], put, result.end), (BODY[:1000], 1000, True))
+
+    def test_not_in_mid_transfer(self):
+        server = Server()
+        server.spoil = lambda s, i: [s.ack(0x45, b"", BODY[:700])] if i == 1 else None
+        result, place, put, client = fetch(server, window=1)
+        self.assertEqual((type(result), put, client.transfer.offset), (coap.BadResponse, 1024, 1024))
+
+
+def offset_of(s):
+    return int(s.values(15)[0][7:])
+
+
 class BehindTheEnd(unittest.TestCase):
     """What servers say to a block behind the end, while its client cannot know better (measured, coap.md 3.3)."""
 
