@@ -101,6 +101,14 @@ class Location(unittest.TestCase):
         raw = unhexlify("a401fb4046c315a4acf31302fbc05eac0ee06d938103fb4072c8000000000004655343454c4c")
         self.assertEqual(location.place(raw)["acc_mm"], 300500)
 
+    def test_numbers_that_are_none(self):
+        nan, inf, right = b"\xf9\x7e\x00", b"\xfa\xff\x80\x00\x00", b"\xf9\x3c\x00"
+        for values in ((nan, right, right), (right, inf, right), (right, right, nan), (right, right, inf)):
+            with self.subTest(values=values):
+                raw = b"\xa4\x01" + values[0] + b"\x02" + values[1] + b"\x03" + values[2] + b"\x04\x61x"
+                with self.assertRaises(ValueError):
+                    location.place(raw)
+
     def test_not_a_place(self):
         for wrong in ("", "a0", "80", "f6", "a4010102020303", "a401010202030304624d43", "01", "ff"):
             with self.subTest(wrong=wrong):

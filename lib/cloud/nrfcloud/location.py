@@ -60,9 +60,11 @@ def place(payload):
         (lat,), (lon,) = answer[1], answer[2]
         radius = answer[3]
         how = answer[4]
+        acc_mm = radius[0] // 10000 if isinstance(radius, tuple) else radius * 1000
+        if lat is None or lon is None:  # NaN, infinity
+            raise ValueError
     except (KeyError, TypeError, ValueError, IndexError):
         raise ValueError("ground-fix answer without a position") from None
-    acc_mm = radius[0] // 10000 if isinstance(radius, tuple) else radius * 1000
     return {"lat": lat, "lon": lon, "acc_mm": acc_mm, "how": how}
 
 
