@@ -9,6 +9,9 @@ from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED
 
 _JSON = const(50)
 _PROXY_URI = const(35)
+# Blocks in flight: /proxy numbers the blocks of a file that it holds as a whole, so that any may be asked for at any time
+# (nrfcloud.md 12). 4 are one block of flash, and what a modem's socket buffers; a server that minds gets one at a time.
+_WINDOW = const(4)
 
 _STATUS = {STARTED: "IN_PROGRESS", SUCCEEDED: "SUCCEEDED", FAILED: "FAILED", REJECTED: "REJECTED"}
 _TERMINAL = ("SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "REJECTED")
@@ -63,7 +66,7 @@ async def update_check(cloud):
 
 async def update_read(cloud, job, offset, mv):
     """Verb of cloud.base: GET proxy with the image's URL."""
-    return await cloud.blocks(mv, "proxy", offset, options=((_PROXY_URI, job["key"].encode()),))
+    return await cloud.blocks(mv, "proxy", offset, options=((_PROXY_URI, job["key"].encode()),), window=_WINDOW)
 
 
 async def update_report(cloud, job_id, state, detail=None):
