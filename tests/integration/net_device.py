@@ -27,6 +27,30 @@ def body(spec):
     return spec.get("text", "").encode()
 
 
+def described(answer, step):
+    """What a test wants to know of an answer."""
+    data = bytes(answer.payload)
+    try:
+        text = data.decode() if len(data) < 64 else ""
+    except UnicodeError:
+        text = ""
+    out = {
+        "code": answer.code,
+        "size": len(data),
+        "sha256": binascii.hexlify(hashlib.sha256(data).digest()).decode(),
+        "text": text,
+        "format": answer.option(coap.CONTENT_FORMAT),
+    }
+    for number in step.get("want", ()):
+        out[str(number)] = [binascii.hexlify(value).decode() for value in answer.options(number)]
+    return out
+
+
+def extra(step):
+    """Options of a step: [[number, hex], ..]."""
+    return tuple((number, binascii.unhexlify(value)) for number, value in step.get("options", ()))
+
+
 async def request(client, step):
     answer = await client.request(
         getattr(coap, step.get("method", "GET")),
@@ -36,47 +60,146 @@ async def request(client, step):
         content_format=step.get("content_format"),
         accept=step.get("accept"),
         confirmable=step.get("confirmable", True),
+        options=extra(step),
         timeout_ms=step.get("timeout_ms"),
     )
-    data = bytes(answer.payload)
-    return {
-        "code": answer.code,
-        "size": len(data),
-        "sha256": binascii.hexlify(hashlib.sha256(data).digest()).decode(),
-        "text": data[:64].decode() if len(data) < 64 else "",
-        "format": answer.option(coap.CONTENT_FORMAT),
-    }
+    return described(answer, step)
 
 
 async def blocks(client, step):
-    """Download from `offset`; after a Timeout or a changed ETag it goes on as the firmware does."""
-    digest = hashlib.sha256()
-    done = [step.get("offset", 0)]
+    """Download from `offset`; after a Timeout it goes on as the firmware does. With `window`, into random access.
+
+    `restarts`: so often it begins anew when the ETag changes, as a caller may who knows a hash of the whole.
+    """
+    start = step.get("offset", 0)
+    data = bytearray()
+    done = [0, 0]  # bytes, pieces that came before their turn
 
     def sink(offset, view):
-        if offset != done[0]:
+        offset -= start
+        done[1] += offset != done[0]
+        if "window" not in step and done[1]:
             raise ValueError("gap at %d" % offset)
-        digest.update(view)
         done[0] += len(view)
+        if offset + len(view) > len(data):
+            data.extend(bytes(offset + len(view) - len(data)))
+        data[offset : offset + len(view)] = view
 
-    timeouts = 0
+    timeouts = restarts = 0
     while True:
         try:
             result = await client.get_blocks(
-                step["path"], sink, offset=done[0], limit=step.get("limit"), szx=step.get("szx", 6)
+                step["path"],
+                sink,
+                query=tuple(step.get("query", ())),
+                offset=client.transfer.offset if "window" in step and done[0] else start + done[0],
+                limit=step.get("limit"),
+                szx=step.get("szx", 6),
+                window=step.get("window", 1),
+                by_offset=step.get("by_offset", False),
             )
             break
         except coap.Timeout:
             timeouts += 1
             if timeouts > 20:
                 raise
+        except coap.ETagChanged:
+            restarts += 1
+            if restarts > step.get("restarts", 0):
+                raise
+            done[:] = [0, 0]
     return {
-        "size": done[0] - step.get("offset", 0),
-        "sha256": binascii.hexlify(digest.digest()).decode(),
+        "size": len(data),
+        "delivered": done[0],
+        "sha256": binascii.hexlify(hashlib.sha256(data).digest()).decode(),
         "total": result.total,
         "end": result.end,
         "timeouts": timeouts,
+        "restarts": restarts,
+        "disorder": done[1],
     }
+
+
+async def put_blocks(client, step):
+    """Upload `fill` bytes from a source that makes them."""
+
+    def source(offset, view):
+        for i in range(len(view)):
+            view[i] = ((offset + i) * 31 + ((offset + i) >> 8)) & 255
+
+    answer = await client.put_blocks(
+        step["path"],
+        source,
+        step["fill"],
+        method=getattr(coap, step.get("method", "PUT")),
+        content_format=step.get("content_format"),
+        szx=step.get("szx", 6),
+    )
+    return described(answer, step)
+
+
+async def observe(client, step):
+    """Collect notifications until there are `notes` of them, or one says `until`; behind the nth, the nth of `pokes`
+    (a list of steps) is done. It ends
+    with cancel() unless `cancel` is false."""
+    observation = client.observe(
+        step["path"],
+        query=tuple(step.get("query", ())),
+        accept=step.get("accept"),
+        options=extra(step),
+        confirmable=step.get("confirmable", True),
+        renew_s=step.get("renew_s"),
+        depth=step.get("depth", 4),
+    )
+    notes = []
+    out = {"notes": notes, "poked": [], "ended": None}
+
+    async def collect():
+        async for note in observation:
+            seen = described(note, step)
+            seen["sequence"] = note.sequence
+            notes.append(seen)
+            if len(notes) <= len(step.get("pokes", ())):
+                for poke in step["pokes"][len(notes) - 1]:
+                    out["poked"].append(await outcome(STEPS[poke["do"]], client, poke))
+            if len(notes) == step.get("notes") or "until" in step and seen["text"] == step["until"]:
+                break
+
+    try:
+        await asyncio.wait_for(collect(), step.get("timeout_ms", 20000) / 1000)
+    except asyncio.TimeoutError:  # noqa: UP041  MicroPython's is a class of its own
+        out["ended"] = "time"
+    except coap.Refused as exc:
+        out["ended"] = exc.code
+    if step.get("cancel", True):
+        await observation.cancel(step.get("cancel_ms", 5000))
+    out["observed"] = observation.observed
+    out["stale"] = observation.stale
+    return out
+
+
+async def together(client, step):
+    """Several steps at the same time."""
+    return {"results": await asyncio.gather(*[outcome(STEPS[one["do"]], client, one) for one in step["steps"]])}
+
+
+async def sequence(client, step):
+    """Several steps one after the other."""
+    results = []
+    for one in step["steps"]:
+        results.append(await outcome(STEPS[one["do"]], client, one))
+    return {"results": results}
+
+
+async def tell(client, step):
+    await client.tell(
+        getattr(coap, step["method"]), step["path"], payload=body(step), confirmable=step.get("confirmable", False)
+    )
+    return {}
+
+
+async def ping(client, step):
+    return {"round_trip": await client.ping(step.get("timeout_ms", 5000))}
 
 
 async def sleep(client, step):
@@ -84,13 +207,31 @@ async def sleep(client, step):
     return {}
 
 
-async def attempt(function, *args):
-    started = time.ticks_ms()
+STEPS = {
+    "request": request,
+    "blocks": blocks,
+    "put_blocks": put_blocks,
+    "observe": observe,
+    "together": together,
+    "sequence": sequence,
+    "tell": tell,
+    "ping": ping,
+    "sleep": sleep,
+}
+
+
+async def outcome(function, *args):
+    """What came back, or what went wrong."""
     try:
-        out = await function(*args)
+        return await function(*args)
     except (coap.CoapError, OSError) as exc:
         code = getattr(exc, "code", None) or getattr(exc, "errno", None)
-        out = {"error": type(exc).__name__, "text": str(exc), "code": code}
+        return {"error": type(exc).__name__, "text": str(exc), "code": code, "retry": getattr(exc, "retry_after", None)}
+
+
+async def attempt(function, *args):
+    started = time.ticks_ms()
+    out = await outcome(function, *args)
     out["ms"] = time.ticks_diff(time.ticks_ms(), started)
     print(json.dumps(out))
     return "error" not in out
@@ -123,7 +264,7 @@ async def main(job):
         if step["do"] == "raw":
             await attempt(raw, endpoint, step)
         else:
-            await attempt({"request": request, "blocks": blocks, "sleep": sleep}[step["do"]], client, step)
+            await attempt(STEPS[step["do"]], client, step)
     await client.close()
     counters = (client.sent, client.received, client.retransmitted, client.dropped)
     print(json.dumps({"counters": counters}))

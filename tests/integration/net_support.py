@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import socket
@@ -23,6 +24,18 @@ HOST = "node.test"
 def fill(n):
     """The bytes that net_device.py makes for {"fill": n}."""
     return bytes([(i * 31 + (i >> 8)) & 255 for i in range(n)])
+
+
+def sha(data):
+    """As net_device.py tells what it got."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seed(default):
+    """GODWIT_SEED from the environment, else `default`; printed, so that a failure can be repeated."""
+    value = int(os.environ.get("GODWIT_SEED") or default)
+    print("seed", value)
+    return value
 
 
 def device(bits, port, steps, *, dtls=None, tuning=None, heap=None, timeout=60):

@@ -1,21 +1,16 @@
 """lib/coap under MicroPython against servers that others wrote: libcoap's coap-server and aiocoap."""
 
-import hashlib
 import threading
 
 import aiocoap
 import pytest
 from aiocoap import resource
-from net_support import LoopThread, coap_server, device, fill, free_port
+from net_support import LoopThread, coap_server, device, fill, free_port, sha
 
 from harness.impair import Impairment
 
 BITS = pytest.mark.parametrize("bits", [64, 32])
 BIG = fill(10000)
-
-
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 @BITS
@@ -75,25 +70,8 @@ def test_libcoap_loses_its_first_answers(bits):
 
 
 PUT_IMAGE = {"do": "request", "method": "PUT", "path": "fw", "fill": 7000}
-BAD_LINK = {"loss": 0.1, "double": 0.1, "late": 0.1, "late_s": 0.25}
+BAD_LINK = {"loss": 0.1, "double": 0.1, "late": 0.1, "late_s": 0.15}
 ON_A_BAD_LINK = {"ack_timeout_ms": 100, "max_retransmit": 5}
-
-
-@pytest.mark.parametrize(("bits", "seed"), [(64, 1), (32, 3)])
-def test_libcoap_on_a_bad_link(bits, seed):
-    """Loss, doubles and late datagrams in both directions; every body arrives, to the byte.
-
-    The upload goes past the bad link: coap-server 4.3.4 acts on late copies of a request, and spoils its resource. With
-    seed 2 one of szx 4 meets the second download there, whose short last block it then marks with M=1: see above.
-    """
-    steps = [{"do": "blocks", "path": "fw", "szx": 4}, {"do": "request", "path": "fw"}]
-    with coap_server() as port:
-        device(bits, port, [PUT_IMAGE])
-        with Impairment(("127.0.0.1", port), seed=seed, **BAD_LINK) as link:
-            streamed, whole, end = device(bits, link.port, steps, tuning=ON_A_BAD_LINK)
-    assert streamed["sha256"] == whole["sha256"] == sha(fill(7000))
-    assert link.counts["lost"] and link.counts["doubled"] and link.counts["late"]
-    assert end["counters"][2] > 0
 
 
 @BITS
@@ -226,10 +204,10 @@ def test_aiocoap(bits, aiocoap_server):
 
 @pytest.mark.parametrize(("bits", "seed"), [(64, 3), (32, 4)])
 def test_aiocoap_on_a_bad_link(bits, seed, aiocoap_server):
-    """Uploads too: aiocoap answers a repeated message id from its memory. Each request is carried out once."""
+    """More of it in test_coap_impaired.py. aiocoap answers a repeated message id from its memory. Each request is carried out once."""
     port, site = aiocoap_server
     upload = {**PUT_IMAGE, "path": "store"}
-    small = [{"do": "request", "method": "POST", "path": "store", "text": f"{i}"} for i in range(20)]
+    small = [{"do": "request", "method": "POST", "path": "store", "text": f"{i}"} for i in range(12)]
     with Impairment(("127.0.0.1", port), seed=seed, **BAD_LINK) as link:
         put, *posted, end = device(bits, link.port, [upload, *small], tuning=ON_A_BAD_LINK)
     assert put["code"] == 0x44
