@@ -13,7 +13,7 @@ _STEPS = b"\x1d\x1b\x19\x17\x14\x12\x10\x0d\x0b\x09"  # by k: quotient bits per 
 def put(buf, pos, mantissa, exponent):
     """Write the float64 nearest to mantissa x 10**exponent, big endian, to buf[pos:pos + 8].
 
-    Raises OverflowError when it is beyond the normal range of float64 (2.3e-308 to 1.8e308).
+    Raises OverflowError above 1.8e308.
     """
     if not mantissa:
         struct.pack_into(">Q", buf, pos, 0)

@@ -18,8 +18,8 @@ _FORMATS = ((0xF9, 2, 5, 10), (0xFA, 4, 8, 23))  # initial byte, size, bits of e
 
 
 def nearest(n, exponent):
-    """-> the word of the float64 nearest to n x 10**exponent, ties to even. Raises OverflowError outside the normal
-    range."""
+    """-> the word of the float64 nearest to n x 10**exponent, ties to even, down to subnormals and 0. Raises
+    OverflowError above 1.8e308."""
     if not n:
         return 0
     sign = 0
@@ -33,18 +33,19 @@ def nearest(n, exponent):
         n *= 10**exponent
     shift = 55 - (bits(n) - bits(d))  # makes a quotient of 55 or 56 bits
     if shift >= 0:
-        q, r = divmod(n << shift, d)
+        n, rest = divmod(n << shift, d)
     else:
-        q, r = divmod(n, d << -shift)
-    drop = bits(q) - 53
-    q = _halve(q | 1 if r else q, drop)  # the lowest of two or more bits that go: only whether they are 0 counts
-    if q >> 53:
-        q >>= 1
-        drop += 1
+        n, rest = divmod(n, d << -shift)
+    drop = bits(n) - 53
     biased = drop - shift + 1075
-    if not 0 < biased < 2047:
+    if biased < 1:  # subnormal
+        drop += 1 - biased
+        biased = 1
+    n = _halve(n | 1 if rest else n, drop)  # two bits or more go: of the lowest only counts whether it is 0
+    n += biased - 1 << _FRACTION  # a carry, and the implicit bit, go into the exponent
+    if n >= 2047 << _FRACTION:
         raise OverflowError("outside the range of float64")
-    return sign | biased << _FRACTION | q - (1 << _FRACTION)
+    return sign | n
 
 
 def bits(n):

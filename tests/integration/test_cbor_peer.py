@@ -20,9 +20,11 @@ from harness.run_unit import REPO, program
 
 _INTERPRETERS = ("mp64", "mp32")
 
-# Runs on the device's side. "d" decodes hex into the notation, "e" encodes the notation.
+# Runs on the device's side. "d" decodes hex into the notation, "e" encodes the notation, "c" does so deterministically,
+# "s" decodes only what is deterministic.
 _AGENT = """
-import sys, json, struct, cbor
+import sys, json, struct, cbor, cbor.deterministic
+exact = False
 def tree(v):
     if v is None or v is True or v is False: return str(v)
     if isinstance(v, int): return ["int", str(v)]
@@ -37,6 +39,7 @@ def value(t):
     if isinstance(t, str): return {"None": None, "True": True, "False": False}[t]
     k, v = t[0], t[1]
     if k == "int": return int(v)
+    if k == "float" and exact: return cbor.Shortest(bytes.fromhex(v))
     if k == "float": return cbor.F64(struct.unpack(">d", bytes.fromhex(v))[0])
     if k == "single": return cbor.F32(struct.unpack(">f", bytes.fromhex(v))[0])
     if k == "decimal": return cbor.Decimal(int(v), t[2])
@@ -49,10 +52,13 @@ def value(t):
 for line in sys.stdin:
     line = line.strip()
     try:
-        if line[0] == "d":
-            print(json.dumps(tree(cbor.loads(bytes.fromhex(line[1:]), floats=lambda raw: (raw.hex(),)))))
+        exact = line[0] == "c"
+        if line[0] in "ds":
+            loads = cbor.loads if line[0] == "d" else cbor.deterministic.loads
+            print(json.dumps(tree(loads(bytes.fromhex(line[1:]), floats=lambda raw: (raw.hex(),)))))
         else:
-            print(json.dumps(cbor.dumps(value(json.loads(line[1:]))).hex()))
+            dumps = cbor.deterministic.dumps if exact else cbor.dumps
+            print(json.dumps(dumps(value(json.loads(line[1:]))).hex()))
     except cbor.CBORError as error:
         print(json.dumps({"error": str(error)}))
 """
@@ -85,7 +91,7 @@ def _random(default):
 def _scalar(rng):
     kind = rng.randrange(8)
     if kind == 0:
-        n = rng.getrandbits(rng.choice((4, 8, 16, 31, 32, 33, 63, 64)))
+        n = rng.getrandbits(rng.choice((4, 8, 16, 31, 32, 33, 63, 64, 65, 70, 130)))
         return rng.choice((n, -1 - n))
     if kind == 1:
         return rng.randbytes(rng.choice((0, 1, 23, 24, 32, 33, 255, 256, 300)))
@@ -177,6 +183,62 @@ def test_device_encodes_integers_and_strings_as_short_as_cbor2(interpreter):
     values = [v for v in (_scalar(rng) for _ in range(600)) if isinstance(v, (int, bytes, str))]
     answers = _agent(interpreter, ["e" + json.dumps(_tree(value)) for value in values])
     assert answers == [cbor2.dumps(value).hex() for value in values]
+
+
+def _ordered(value):
+    """`value` with every map in the order of RFC 8949: cbor2's canonical mode sorts by length first (RFC 7049)."""
+    if isinstance(value, dict):
+        pairs = sorted(value.items(), key=lambda pair: cbor2.dumps(pair[0], canonical=True))
+        return {key: _ordered(item) for key, item in pairs}
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if isinstance(value, cbor2.CBORTag):
+        return cbor2.CBORTag(value.tag, _ordered(value.value))
+    return value
+
+
+def _deterministic(value):
+    """-> bytes: cbor2's canonical scalars in containers whose order is already right."""
+    if isinstance(value, dict):
+        parts = [_deterministic(part) for pair in value.items() for part in pair]
+        return bytes([cbor2.dumps(len(value))[0] | 0xA0]) + cbor2.dumps(len(value))[1:] + b"".join(parts)
+    if isinstance(value, list):
+        head = cbor2.dumps(len(value))
+        return bytes([head[0] | 0x80]) + head[1:] + b"".join(map(_deterministic, value))
+    if isinstance(value, cbor2.CBORTag):
+        head = cbor2.dumps(value.tag)
+        return bytes([head[0] | 0xC0]) + head[1:] + _deterministic(value.value)
+    return cbor2.dumps(value, canonical=True)
+
+
+@pytest.mark.parametrize("interpreter", ("mp32", "mpf"))
+def test_deterministic_both_ways(interpreter):
+    """Our bytes are the reference's, whatever the order of the keys; and the reference's are accepted."""
+    if program(interpreter) is None and not os.environ.get("CI"):
+        pytest.skip(f"no {interpreter} on this machine")
+    rng = _random(48)
+    values = [_value(rng, 4) for _ in range(400)]
+    wanted = [_deterministic(_ordered(value)) for value in values]
+    answers = _agent(interpreter, ["c" + json.dumps(_tree(value)) for value in values])
+    assert answers == [raw.hex() for raw in wanted]
+    for value, answer in zip(values, _agent(interpreter, ["s" + raw.hex() for raw in wanted])):
+        assert _sorted(answer) == _sorted(_tree(value))
+
+
+def test_not_deterministic():
+    """Of cbor2's other encodings exactly those are refused that differ."""
+    rng = _random(49)
+    values = [_value(rng, 3) for _ in range(400)]
+    styles = [{}, {"canonical": True}, {"indefinite_containers": True}]
+    raw = [cbor2.dumps(value, **styles[i % 3]) for i, value in enumerate(values)]
+    refused = 0
+    for value, given, answer in zip(values, raw, _agent("mp32", ["s" + r.hex() for r in raw])):
+        if given == _deterministic(_ordered(value)):
+            assert _sorted(answer) == _sorted(_tree(value))
+        else:
+            refused += 1
+            assert "not deterministic" in answer["error"], (given.hex(), answer)
+    assert 50 < refused < 350
 
 
 @pytest.mark.parametrize("interpreter", _INTERPRETERS)

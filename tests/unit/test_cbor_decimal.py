@@ -41,6 +41,12 @@ class Decimals(unittest.TestCase):
             (9007199254740993, 0, "4340000000000000"),  # tie, to even
             (9007199254740995, 0, "4340000000000002"),
             (1631470795000, 0, "4277bdb3cb8f8000"),
+            (17976931348623158, -292, "7fefffffffffffff"),  # nearer to the largest than to infinity
+            (22250738585072014, 324, "0010000000000000"),  # smallest normal
+            (22250738585072011, 324, "000fffffffffffff"),  # a carry less: the famous one, largest subnormal
+            (-5, 324, "8000000000000001"),
+            (2, 324, "0000000000000000"),
+            (1, 399, "0000000000000000"),
         ):
             with self.subTest(n=n, k=k):
                 self.assertEqual(cbor.dumps(cbor.Decimal(n, -k)).hex(), "fb" + text)

@@ -172,7 +172,7 @@ class Encoder(unittest.TestCase):
             cbor.F64(None),
             cbor.F64(10**309),
             cbor.Decimal(1, 309),
-            cbor.Decimal(1, -320),
+            cbor.Decimal(17976931348623159, 292),
             cbor.Map([(1, 2, 3)]),
             cbor.Map([(1,)]),
             cbor.Map(7),
