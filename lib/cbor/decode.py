@@ -31,9 +31,9 @@ def loads(buf, floats=None, max_items=_MAX_ITEMS, views=False, max_depth=_MAX_DE
     arrays, maps and tags around one. Raises CBORError.
     """
     decoder = _Decoder(buf, floats, max_items, views)
-    buf = decoder._run(max_depth)  # one name more would put this frame on the heap: see cbor.encode
+    buf = decoder.decode(max_depth)  # one name more would put this frame on the heap: see cbor.encode
     if decoder.pos != len(decoder.buf):
-        decoder._fail("trailing bytes")
+        decoder.fail("trailing bytes")
     return buf
 
 
@@ -43,49 +43,49 @@ def load_from(buf, pos=0, floats=None, max_items=_MAX_ITEMS, views=False, max_de
     At the end of `buf` and beyond it raises CBORError ("truncated")."""
     decoder = _Decoder(buf, floats, max_items, views)
     decoder.pos = pos
-    return decoder._run(max_depth), decoder.pos
+    return decoder.decode(max_depth), decoder.pos
 
 
 class _Decoder:
-    _views = False
+    views = False
 
     def __init__(self, buf, floats, max_items, views):  # four attributes: a fifth would move them all
         self.buf = memoryview(buf)
         self.pos = 0
-        self._left = max_items
+        self.left = max_items
         self.floats = floats
         if views:
-            self._views = True
+            self.views = True
 
-    def _run(self, depth):
+    def decode(self, depth):
         if not 0 <= depth <= _MAX_DEPTH or self.pos < 0:
             raise ValueError("max_depth or pos")
-        self._spend(1)
+        self.take(1)
         try:
-            return self._item(depth)
+            return self.item(depth)
         except IndexError:  # every read past the end is one: the readers need not compare
-            self._fail("truncated")
+            self.fail("truncated")
         except UnicodeError:
-            self._fail("bad UTF-8")
+            self.fail("bad UTF-8")
 
-    def _fail(self, reason):
+    def fail(self, reason):
         error = CBORError("%s at byte %d" % (reason, self.pos))
         error.reason = reason
         raise error
 
-    def _spend(self, n):
+    def take(self, n):
         """Take `n` items from the budget."""
-        self._left -= n
-        if self._left < 0:
-            self._fail("too many items")
+        self.left -= n
+        if self.left < 0:
+            self.fail("too many items")
 
-    def _item(self, depth):
+    def item(self, depth):
         """Decode one item; `depth` more levels may be opened inside the current one."""
         first = self.buf[self.pos]
         self.pos += 1
         return first if first < 24 else _READERS[first >> 5](self, first & 31, depth)
 
-    def _argument(self, info):
+    def argument(self, info):
         """The number that belongs to the additional information `info` >= 24 of a head."""
         pos = self.pos
         buf = self.buf
@@ -96,51 +96,51 @@ class _Decoder:
             self.pos = pos + 2
             return buf[pos] << 8 | buf[pos + 1]
         if info > 27:
-            self._fail("reserved head")
+            self.fail("reserved head")
         size = info * 4 - 100  # 4 or 8
         buf[pos + size - 1]  # raises IndexError, where unpack_from has no error of its own
         self.pos = pos + size
         return unpack_from(">I" if info == 26 else ">Q", buf, pos)[0]
 
-    def _raw(self, info):
+    def read(self, info):
         """The memoryview of a definite string."""
         if info > 23:
-            info = self._argument(info)
+            info = self.argument(info)
         pos = self.pos
         if info > len(self.buf) - pos:
-            self._fail("truncated")
+            self.fail("truncated")
         self.pos = info = pos + info
         return self.buf[pos:info]
 
-    def _chunks(self, major, reader):
+    def chunks(self, major, kind):
         """A string of indefinite length: definite chunks of the same major type, each valid by itself."""
         parts = []
-        while not self._at_break():
+        while not self.at_break():
             first = self.buf[self.pos]
-            if first >> 5 != major or first & 31 == 31 or self._left <= 0:
-                self._fail("bad chunk")
-            self._left -= 1
+            if first >> 5 != major or first & 31 == 31 or self.left <= 0:
+                self.fail("bad chunk")
+            self.left -= 1
             self.pos += 1
-            parts.append(reader(self, first & 31, 0))
+            parts.append(kind(self, first & 31, 0))
         return parts
 
-    def _at_break(self):
+    def at_break(self):
         """Whether the indefinite item ends here; then its break is consumed."""
         if self.buf[self.pos] != 0xFF:
             return False
         self.pos += 1
         return True
 
-    def _open(self, info, depth):
+    def open(self, info, depth):
         """The count of a container, None when it is indefinite."""
         if not depth:
-            self._fail("nested too deeply")
+            self.fail("nested too deeply")
         if info == 31:
             return None
         if info > 23:
-            info = self._argument(info)
+            info = self.argument(info)
         if info > len(self.buf) - self.pos:  # an item takes a byte at least
-            self._fail("truncated")
+            self.fail("truncated")
         return info
 
 
@@ -148,61 +148,61 @@ class _Decoder:
 
 
 def _unsigned(decoder, info, depth):
-    return decoder._argument(info)  # below 24 it is read by whoever found it
+    return decoder.argument(info)  # below 24 it is read by whoever found it
 
 
 def _negative(decoder, info, depth):
-    return -1 - (info if info < 24 else decoder._argument(info))
+    return -1 - (info if info < 24 else decoder.argument(info))
 
 
 def _bytes(decoder, info, depth):
     if info == 31:
-        return b"".join([bytes(part) for part in decoder._chunks(2, _bytes)])
-    raw = decoder._raw(info)
-    return raw if decoder._views else bytes(raw)
+        return b"".join([bytes(part) for part in decoder.chunks(2, _bytes)])
+    raw = decoder.read(info)
+    return raw if decoder.views else bytes(raw)
 
 
 def _text(decoder, info, depth):
     if info == 31:
-        return "".join(decoder._chunks(3, _text))
-    raw = decoder._raw(info)
+        return "".join(decoder.chunks(3, _text))
+    raw = decoder.read(info)
     text = str(raw, "utf-8")
     if len(text) != len(raw) and not _strict(raw):
-        decoder._fail("bad UTF-8")
+        decoder.fail("bad UTF-8")
     return text
 
 
 def _array(decoder, n, depth):
-    n = decoder._open(n, depth)
+    n = decoder.open(n, depth)
     if n is None:
         items = []
-        while not decoder._at_break():
-            decoder._spend(1)
-            items.append(decoder._item(depth - 1))
+        while not decoder.at_break():
+            decoder.take(1)
+            items.append(decoder.item(depth - 1))
         return items
-    decoder._spend(n)
+    decoder.take(n)
     items = [None] * n
     for i in range(n):
-        items[i] = decoder._item(depth - 1)
+        items[i] = decoder.item(depth - 1)
     return items
 
 
 def _map(decoder, n, depth):
-    n = decoder._open(n, depth)
+    n = decoder.open(n, depth)
     if n is not None:
-        decoder._spend(2 * n)
+        decoder.take(2 * n)
     out = {}
     depth -= 1
     i = 0
     while i != n:
         if n is None:
-            if decoder._at_break():
+            if decoder.at_break():
                 break
-            decoder._spend(2)
+            decoder.take(2)
         _pair(decoder, out, depth)
         i += 1
     if len(out) != i:
-        decoder._fail("duplicate key")
+        decoder.fail("duplicate key")
     return out
 
 
@@ -211,32 +211,34 @@ def _pair(decoder, out, depth):
     if key < 24:
         decoder.pos += 1
     elif key < 0x80:
-        key = decoder._item(depth)
-        if decoder._views and isinstance(key, memoryview):
+        key = decoder.item(depth)
+        if decoder.views and isinstance(key, memoryview):
             key = bytes(key)
     else:
-        key = decoder._item(depth)
+        key = decoder.item(depth)
         _hashable(decoder, key)
-    out[key] = decoder._item(depth)
+    first = decoder.buf[decoder.pos]  # as _item does, without the call
+    decoder.pos += 1
+    out[key] = first if first < 24 else _READERS[first >> 5](decoder, first & 31, depth)
 
 
 def _hashable(decoder, key):
     try:
         hash(key)
     except TypeError:
-        decoder._fail("unhashable key")
+        decoder.fail("unhashable key")
 
 
 def _tag(decoder, info, depth):
-    number = info if info < 24 else decoder._argument(info)
+    number = info if info < 24 else decoder.argument(info)
     if not depth:
-        decoder._fail("nested too deeply")
-    decoder._spend(1)
-    value = decoder._item(depth - 1)
+        decoder.fail("nested too deeply")
+    decoder.take(1)
+    value = decoder.item(depth - 1)
     if not 2 <= number <= 3:
         return Tag(number, value)
     if not isinstance(value, (bytes, memoryview)) or len(value) > _MAX_BIGNUM:
-        decoder._fail("bad bignum")
+        decoder.fail("not a bignum")
     value = int.from_bytes(value, "big")
     return value if number == 2 else -1 - value
 
@@ -253,11 +255,11 @@ def _simple(decoder, info, pos):
     if info < 24:
         return _CONSTANTS[info - 20] if 20 <= info else Simple(info)
     if info > 27:
-        decoder._fail("reserved head" if info < 31 else "stray break")
-    pos = decoder._argument(info)
+        decoder.fail("reserved head" if info < 31 else "stray break")
+    pos = decoder.argument(info)
     if info == 24:
         if pos < 32:
-            decoder._fail("two-byte simple value below 32")
+            decoder.fail("two-byte simple value below 32")
         return Simple(pos)
     pos = _widen(pos.to_bytes(2, "big"))
     return decoder.floats(pos) if decoder.floats else unpack_from(">d", pos, 0)[0]

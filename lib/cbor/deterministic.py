@@ -5,8 +5,8 @@ keys, shortest floats, one NaN. Loaded when it is asked for (`import cbor.determ
 RAM; builds the message from its parts and so takes about three times its size. cbor.dumps is what a link wants.
 """
 
-from cbor.decode import loads as _decode
-from cbor.encode import dumps as _encode
+from cbor.decode import loads as decode
+from cbor.encode import dumps as encode
 from cbor.item import F32, F64, CBORError, Decimal, Map, Tag
 from cbor.rare import F16, Indefinite, Shortest, pack
 
@@ -21,7 +21,7 @@ def dumps(obj, widths=False):
     with `widths` only Python's own floats and Shortest are, for a CDDL that asks for `float .size 8` in a sorted map.
     """
     try:
-        return _item(obj, widths, _MAX_DEPTH)
+        return _part(obj, widths, _MAX_DEPTH)
     except (OverflowError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CBORError):
             raise
@@ -31,16 +31,16 @@ def dumps(obj, widths=False):
 def loads(buf, floats=None, max_items=1024, views=False, max_depth=_MAX_DEPTH):
     """cbor.loads, but raises CBORError ("not deterministic") unless `dumps` would have made these bytes."""
     buf = memoryview(buf)
-    value = _decode(buf, _Exact, max_items, True, max_depth)
+    value = decode(buf, _Exact, max_items, True, max_depth)
     again = dumps(value)
     if again != buf:
-        _fail(again, buf)
-    return _decode(buf, floats, max_items, views, max_depth)
+        _differ(again, buf)
+    return decode(buf, floats, max_items, views, max_depth)
 
 
-def _fail(again, buf):
+def _differ(raw, buf):
     pos = 0
-    while pos < min(len(again), len(buf)) and again[pos] == buf[pos]:
+    while pos < min(len(raw), len(buf)) and raw[pos] == buf[pos]:
         pos += 1
     error = CBORError("not deterministic at byte %d" % pos)
     error.reason = "not deterministic"
@@ -51,7 +51,7 @@ class _Exact(F64):
     """A float as its eight bytes, which no build rounds."""
 
 
-def _item(obj, widths, depth):
+def _part(obj, widths, depth):
     if isinstance(obj, _FLOATS) and (not widths or isinstance(obj, (float, _Exact))):
         return pack(obj)
     if isinstance(obj, Indefinite):
@@ -60,10 +60,10 @@ def _item(obj, widths, depth):
         return _map(obj.value if isinstance(obj, Map) else obj.items(), widths, _deeper(depth))
     if isinstance(obj, (list, tuple)):
         depth = _deeper(depth)
-        return _head(0x80, len(obj)) + b"".join([_item(item, widths, depth) for item in obj])
+        return _head(0x80, len(obj)) + b"".join([_part(item, widths, depth) for item in obj])
     if isinstance(obj, Tag):
-        return _encode(Tag(obj.number, 0))[:-1] + _item(obj.value, widths, _deeper(depth))
-    return _encode(obj)
+        return encode(Tag(obj.number, 0))[:-1] + _part(obj.value, widths, _deeper(depth))
+    return encode(obj)
 
 
 def _deeper(depth):
@@ -73,13 +73,13 @@ def _deeper(depth):
 
 
 def _head(major, n):
-    head = bytearray(_encode(n))
+    head = bytearray(encode(n))
     head[0] |= major
     return bytes(head)
 
 
 def _map(pairs, widths, depth):
-    parts = [(_item(key, widths, depth), _item(value, widths, depth)) for key, value in pairs]
+    parts = [(_part(key, widths, depth), _part(value, widths, depth)) for key, value in pairs]
     parts.sort()  # no two keys are equal, so values are not compared and the sort need not be stable
     last = None
     for key, _ in parts:

@@ -67,10 +67,10 @@ def dump_into(obj, buf, pos=0, depth=_MAX_DEPTH):
     except CBORError:
         raise
     except _PROBLEMS:
-        return _again(obj, buf, pos, depth)
+        return _explain(obj, buf, pos, depth)
 
 
-def _again(obj, buf, pos, depth):
+def _explain(obj, buf, pos, depth):
     """Encode what holds an object of a class that is not in the table; or say what is wrong with it."""
     try:
         return _WRITERS[type(obj)](buf, pos, obj, depth)
@@ -124,7 +124,7 @@ def _head(buf, pos, major, n):
     return pos + 9
 
 
-def _open(buf, pos, major, n, depth):
+def _begin(buf, pos, major, n, depth):
     """The head of a container, when one may be opened here."""
     if not depth:
         raise CBORError("nested too deeply")
@@ -188,7 +188,7 @@ def _copy(buf, pos, data):
 
 
 def _list(buf, pos, items, depth):
-    pos = _open(buf, pos, 0x80, len(items), depth)
+    pos = _begin(buf, pos, 0x80, len(items), depth)
     depth -= 1
     i = 0
     while i < len(items):  # `for` takes four words, a name for the item one
@@ -198,7 +198,7 @@ def _list(buf, pos, items, depth):
 
 
 def _dict(buf, pos, obj, depth):
-    pos = _open(buf, pos, 0xA0, len(obj), depth)
+    pos = _begin(buf, pos, 0xA0, len(obj), depth)
     depth -= 1
     for item in obj:  # items() would allocate a tuple per pair
         pos = _WRITERS[type(item)](buf, pos, item, depth)
@@ -209,7 +209,7 @@ def _dict(buf, pos, obj, depth):
 
 def _map(buf, pos, pairs, depth):
     pairs = pairs.value
-    pos = _open(buf, pos, 0xA0, len(pairs), depth)
+    pos = _begin(buf, pos, 0xA0, len(pairs), depth)
     i = 0
     while i < len(pairs):
         pos = _pair(buf, pos, pairs[i], depth - 1)
@@ -226,7 +226,7 @@ def _pair(buf, pos, key, depth):
 def _tag(buf, pos, obj, depth):
     if obj.number < 0:
         raise CBORError("no such tag")
-    pos = _open(buf, pos, 0xC0, obj.number, depth)
+    pos = _begin(buf, pos, 0xC0, obj.number, depth)
     obj = obj.value
     return _WRITERS[type(obj)](buf, pos, obj, depth - 1)
 

@@ -69,13 +69,7 @@ def _put_small(buf, pos, n, k):
         b = b << step | n // d
         n %= d
         have += step
-    b = (b + 1) >> 1
-    if b >> 29:
-        b = 0
-        a += 1
-        if a >> 24:
-            a >>= 1
-            k += 1
+    b = (b + 1) >> 1  # carries nothing: 30 ones in a row would take a divisor above 2**30
     sign |= k << 4 | a >> 19 & 15
     struct.pack_into(">HHHH", buf, pos, sign, a >> 3 & 0xFFFF, (a & 7) << 13 | b >> 16, b & 0xFFFF)
     return True

@@ -60,13 +60,13 @@ def bits(n):
     return count
 
 
-def _halve(n, times):
-    """-> n / 2**times, rounded half to even."""
-    if times <= 0:
-        return n << -times
-    rest = n & ((1 << times) - 1)
-    half = 1 << (times - 1)
-    n >>= times
+def _halve(n, count):
+    """-> n / 2**count, rounded half to even."""
+    if count <= 0:
+        return n << -count
+    rest = n & ((1 << count) - 1)
+    half = 1 << (count - 1)
+    n >>= count
     return n + (rest > half or (rest == half and n & 1))
 
 

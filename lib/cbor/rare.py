@@ -24,7 +24,7 @@ def pack(value):
     """-> the item of a float, int, Decimal, F32, F64, F16, Shortest or the 8 bytes of a float64, as short as keeps its
     value (RFC 8949, 4.1). Raises CBORError, OverflowError."""
     if isinstance(value, F16):
-        return value._encoded()
+        return value.encode()
     while isinstance(value, (F64, Shortest)):
         value = value.value
     if isinstance(value, F32):
@@ -41,7 +41,7 @@ class F16:
     def __init__(self, value):
         self.value = value
 
-    def _encoded(self):
+    def encode(self):
         word = word_of(self.value)
         half, _ = narrow(word, 5, 10)
         if half & 0x7FFF == 0x7C00 and word >> 52 & 2047 != 2047:
@@ -49,7 +49,7 @@ class F16:
         return b"\xf9" + half.to_bytes(2, "big")
 
     def dump_into(self, buf, pos, depth):
-        return put(buf, pos, self._encoded())
+        return put(buf, pos, self.encode())
 
 
 class Shortest:
@@ -62,16 +62,17 @@ class Shortest:
         return put(buf, pos, pack(self.value))
 
 
+_FIRSTS = {list: b"\x9f", dict: b"\xbf", bytes: b"\x5f", str: b"\x7f"}
+
+
 class Indefinite:
     """A container or string whose length is not known beforehand, from any iterable (RFC 8949, 3.2).
 
     Indefinite(items) is an array, Indefinite(pairs, dict) a map, Indefinite(chunks, bytes) and Indefinite(chunks, str)
     strings. The iterable is read anew whenever a buffer was too small, so a generator will not do."""
 
-    _FIRST = {list: 0x9F, dict: 0xBF, bytes: 0x5F, str: 0x7F}
-
     def __init__(self, items, kind=list):
-        if kind not in self._FIRST:
+        if kind not in _FIRSTS:
             raise CBORError("list, dict, bytes or str")
         if iter(items) is items:
             raise CBORError("can be read only once")
@@ -84,7 +85,7 @@ class Indefinite:
             if not depth:
                 raise CBORError("nested too deeply")
             depth -= 1
-        pos = put(buf, pos, bytes((self._FIRST[kind],)))
+        pos = put(buf, pos, _FIRSTS[kind])
         for item in self.items:
             if kind is dict:
                 key, item = item
