@@ -123,7 +123,7 @@ async def _never(_):
 
 
 def _reversed(request):
-    return aiocoap.Message(code=aiocoap.CHANGED, payload=request.payload[::-1])
+    return aiocoap.Message(code=aiocoap.CONTENT, payload=request.payload[::-1])
 
 
 def _proxy(request):

@@ -231,7 +231,11 @@ async def outcome(function, *args):
 
 async def attempt(function, *args):
     started = time.ticks_ms()
-    out = await outcome(function, *args)
+    step = args[-1]
+    for _ in range(step.get("tries", 1) if isinstance(step, dict) else 1):
+        out = await outcome(function, *args)
+        if out.get("error") != "Timeout":
+            break
     out["ms"] = time.ticks_diff(time.ticks_ms(), started)
     print(json.dumps(out))
     return "error" not in out

@@ -110,7 +110,7 @@ CASES = {
     ),
     "BLOCK_05 POST with a large answer": one(
         {**POST, "path": "large-post", "fill": 5000},
-        {"code": 0x44, "size": 5000, "sha256": sha(fill(5000)[::-1])},
+        {"code": 0x45, "size": 5000, "sha256": sha(fill(5000)[::-1])},
     ),
     "BLOCK_06 GET, early negotiation of 32": one({"do": "blocks", "path": "large", "szx": 1}, BODY),
     # node's coap reads the empty Block2 option (block 0 of 16 bytes) as a size of 0

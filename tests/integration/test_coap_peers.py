@@ -204,7 +204,7 @@ def test_aiocoap(bits, aiocoap_server):
 
 @pytest.mark.parametrize(("bits", "seed"), [(64, 3), (32, 4)])
 def test_aiocoap_on_a_bad_link(bits, seed, aiocoap_server):
-    """More of it in test_coap_impaired.py. aiocoap answers a repeated message id from its memory. Each request is carried out once."""
+    """aiocoap answers a repeated message id from its memory: each request is carried out once."""
     port, site = aiocoap_server
     upload = {**PUT_IMAGE, "path": "store"}
     small = [{"do": "request", "method": "POST", "path": "store", "text": f"{i}"} for i in range(12)]

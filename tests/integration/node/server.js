@@ -187,7 +187,7 @@ const resources = {
   '/large-separate': { GET: slowly(LARGE) },
   '/large-update': { PUT: store, GET (req, res) { answer(res, '2.05', stored) } },
   '/large-create': { POST: created },
-  '/large-post': { POST (req, res) { answer(res, '2.04', reversed(req.payload)) } },
+  '/large-post': { POST (req, res) { answer(res, '2.05', reversed(req.payload)) } }, // the blocks after the first say 2.05
   '/busy': { GET (req, res) { res.setOption('Max-Age', 7); answer(res, '5.03') } },
   '/many': { GET (req, res) { res.setOption('Max-Age', 3); answer(res, '4.29') } }
 }
