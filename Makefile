@@ -5,7 +5,7 @@ GODWIT := $(BUILD)/bin/godwit
 export GODWIT_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run twin modem test unit lint size bench clean
+.PHONY: help setup setup-test run twin modem test unit lint size bench fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -34,10 +34,13 @@ unit: setup-test  ## the unit tests alone
 lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every device file
 	@$(PYTHON) tools/lint
 
+fuzz: setup  ## hostile input in full, some minutes; ARGS="cbor --inputs 5000000 --seed 7", ARGS=--help
+	@$(PYTHON) tests/fuzz $(ARGS)
+
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
 
-bench: setup  ## ratios to other CoAP clients and codecs, about 15 minutes; ARGS=--quick in one
+bench: setup  ## ratios to other CoAP clients and codecs, about 16 minutes; ARGS=--quick in one
 	@$(GODWIT) bench $(ARGS)
 
 clean:  ## remove build/

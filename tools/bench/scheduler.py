@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .jobs import Job, Outcome
 
-CAPACITY = 220.0  # blocks per second: a third of what one core of a slow machine carries through proxy and server
-MOST = 40  # processes
+CAPACITY = 240.0  # blocks per second: a third of what one core of a slow machine carries through proxy and server
+MOST = 60  # processes
 
 
 def run_all(
