@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+sys.path[1:1] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "tools")]
 sys.dont_write_bytecode = True
 
 from fuzz import campaign  # noqa: E402
@@ -23,6 +23,7 @@ def _arguments():
     parser.add_argument("--inputs", type=int, help="how many for each campaign")
     parser.add_argument("--batch", type=int, help="only this batch")
     parser.add_argument("--hex", help="only this input (codec, cbor)")
+    parser.add_argument("--lib", type=Path, default=campaign.REPO / "lib", help="another lib/ to try")
     parser.add_argument("--verbose", action="store_true", help="print each input before it is tried")
     options = parser.parse_args()
     for name in options.names:
@@ -51,11 +52,14 @@ def _one(folder, name, seed, options):
     job["batches"] = job["first"] + 1
     if options.hex:
         job["hex"] = "" if options.hex == "-" else options.hex
-    device = campaign.Device(folder, name, job)
-    with device.process as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-    return process.returncode
+    device = campaign.Device(folder, name, job, verbose=print if options.verbose else None)
+    try:
+        for line in device.lines():
+            print(line, flush=True)
+        print(*device.errors(), sep="\n")
+    finally:
+        device.end()
+    return device.process.returncode
 
 
 def main():
@@ -63,7 +67,7 @@ def main():
     seed = options.seed or int(os.environ.get("GODWIT_SEED") or time.time_ns() % 1_000_000 + 1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        campaign.build(folder)
+        campaign.build(folder, options.lib)
         if options.hex or options.batch is not None:
             return _one(folder, options.names[0], seed, options)
         found = 0

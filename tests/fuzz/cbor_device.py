@@ -1,8 +1,8 @@
 """Fuzzes lib/cbor: whatever the bytes are, loads gives a value or CBORError, within a heap of 64 KB.
 
 Runs under MicroPython. What is accepted has to survive: dumps, loads and dumps again give the same value and as many
-bytes. The job (see rounds.py) has besides: corpus, the path of a corpus file; verdicts, to print for each input what
-became of it ("verdict HEX ok ENCODED-AGAIN" or "verdict HEX no REASON"), for cbor2 to judge; longest, the largest input.
+bytes. The job (see rounds.py) has besides: corpus, the path of a corpus file; longest, the largest input; verdicts, to
+print for each input what became of it ("verdict HEX ok ENCODED-AGAIN" or "verdict HEX no REASON"), for cbor2 to judge.
 
 An item of one byte takes up to 64 bytes of heap while it is decoded. So 384 bytes are what 64 KB can hold for certain
 beside the code and this program, and larger inputs need a larger heap, as on a board.
@@ -13,6 +13,7 @@ import gc
 from micropython import const
 from mutate import Corpus, Mutator
 from rounds import Wrong, read_job, run, to_hex
+from xorshift import Xorshift
 
 import cbor
 
@@ -99,8 +100,15 @@ class Check:
         return True
 
     def other_ways(self, view, value):
-        """Floats by integers, and a budget that the input exceeds: the items are as many as before."""
-        cbor.loads(view, floats=_scaled)
+        """Floats by integers, byte strings as views, from within, and a budget that is raised until it suffices."""
+        try:
+            cbor.loads(view, floats=_scaled)
+        except cbor.CBORError as error:
+            if "duplicate key" not in str(error):  # two keys may be one when they are rounded
+                raise
+        cbor.loads(view, views=True)
+        if cbor.load_from(view)[1] != len(view):
+            raise Wrong("load_from ends elsewhere")
         items = 1
         while True:
             try:
@@ -115,7 +123,7 @@ class Check:
 
 def main():
     job = read_job()
-    mutator = Mutator(Corpus(job["corpus"]), job["longest"], FAVOURED, attack, plausible)
+    mutator = Mutator(Corpus(job["corpus"]), Xorshift(), job["longest"], FAVOURED, attack, plausible)
     run(job, mutator, Check(job.get("verdicts")))
 
 

@@ -1,40 +1,33 @@
-"""Fuzzes a live coap.Client: whatever its peer answers, each call ends in a value or a CoapError, and the client goes on.
+"""Fuzzes a live coap.Client: whatever its peer answers, each call ends in a value or a CoapError, and the client lives.
 
-Runs under MicroPython, in virtual time (world.py), against a server that turns hostile (hostile.py). A batch is one
-client with a tuning of its own, calls of every kind one after the other or two at a time, some cancelled in mid-air,
-until it has taken so many datagrams; then the peer turns honest and everything has to work. The job: see rounds.py.
+Runs under MicroPython, in virtual time (world.py), against a server that turns hostile (hostile.py, on the host). A
+batch is one client with a tuning of its own and calls of every kind, one after the other or two at a time, some of them
+cancelled in mid-air, until it has taken so many datagrams; then the peer turns honest and everything has to work. The
+job is that of rounds.py; with "tight" a call may also end in MemoryError, after which the client has to go on as well.
 """
 
 import asyncio
 import gc
+import json
+import sys
 
-from hostile import BODY, SMALL, Peer
-from mutate import Corpus, Mutator
-from rounds import Wrong, fail, read_job
 from world import Wire, install
+from xorshift import Xorshift
 
 clock, chance = install()
 
 import coap  # noqa: E402  in that world
 
-FAVOURED = b"\x00\x44\x45\x5f\x60\x80\x81\x84\x88\x8d\x9d\xa3\x0d\x0e\xd0\xe0\xdd\xee\xff\x06\x16\x26\x61\x62\xb1\xc1\xd1\x0a"
 CALL_LIMIT_MS = 8 * 3600 * 1000
+LISTEN_MS = 600000
+LATE_MS = 300000  # longer than an exchange may last
+SMALL = b"\xa1\x01\x18\x2a"
+BODY = bytes([(i * 7 + (i >> 8)) & 255 for i in range(600)])
+CALLS = ("small", "large", "upload", "stream_up", "stream", "stream", "listen", "tell")
 
 
-def plausible(mutator, n):
-    """Random bytes with the beginning of an answer."""
-    if n > 1:
-        mutator.buf[0] = 0x40 | mutator.rng.below(4) << 4 | mutator.rng.below(9)
-        mutator.buf[1] = b"\x45\x44\x84\x5f\xa0\x00"[mutator.rng.below(6)]
-
-
-def attack(mutator, n):
-    """An option head with any delta and length."""
-    rng = mutator.rng
-    if n > 5:
-        at = 4 + rng.below(n - 4)
-        mutator.buf[at] = rng.below(16) << 4 | rng.below(16)
-    return n
+class Wrong(Exception):
+    """The client broke a promise."""
 
 
 class Sink:
@@ -56,6 +49,8 @@ class Sink:
         for low, high in self.pieces:
             if offset < high and low < end:
                 raise Wrong("sink: bytes %d to %d once more" % (offset, end))
+        if self.pieces and self.pieces[-1][1] == offset:
+            offset = self.pieces.pop()[0]
         self.next = end
         self.count += len(view)
         self.pieces.append((offset, end))
@@ -71,17 +66,33 @@ class Sink:
             raise Wrong("to be resumed at %d, but %d bytes are there" % (result.offset, covered))
 
 
-class Batch:
-    """One client and its peer."""
+async def over(task):
+    """Wait for the end of a task that may have been cancelled."""
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
 
-    def __init__(self, mutator, seed, number):
-        self.rng = mutator.rng
-        self.rng.seed(seed, number)
-        chance.rng.seed(seed, number)
-        self.peer = Peer(mutator)
-        self.wire = Wire(clock, self.peer)
+
+def source(offset, view):
+    """BODY, for put_blocks."""
+    view[:] = BODY[offset : offset + len(view)]
+
+
+class Batch:
+    """One client and its wire."""
+
+    def __init__(self, job, number):
+        self.rng = Xorshift()
+        self.rng.seed(job["seed"] + 1, number)
+        chance.rng.seed(job["seed"] + 2, number)
+        self.verbose = job.get("verbose")
+        self.tight = job.get("tight")  # a heap in which memory may run out
         self.ended = 0  # calls that gave a value
+        self.short = 0  # calls that ended in MemoryError
         self.paired = False  # two calls at a time
+        self.wire = Wire(clock)
+        self.wire.tell("N", str(number).encode())
         below = self.rng.below
         self.token_length = (0, 4, 4, 8)[below(4)]
         self.client = coap.Client(
@@ -89,7 +100,7 @@ class Batch:
             nstart=1 + below(2) if self.token_length else 1,
             szx=2 + below(5),
             token_length=self.token_length,
-            max_body=2048,
+            max_body=1200,
             max_retransmit=below(4),
             linger_ms=below(3) * 3000,
         )
@@ -119,21 +130,17 @@ class Batch:
 
     async def upload(self):
         """request, with a payload in blocks."""
-        self.read(await self.client.request(coap.PUT, "u", payload=BODY[: self.rng.below(1500)], content_format=42))
+        self.read(await self.client.request(coap.PUT, "u", payload=BODY[: self.rng.below(600)], content_format=42))
 
     async def stream_up(self):
         """put_blocks."""
-
-        def source(offset, view):
-            view[:] = BODY[offset : offset + len(view)]
-
-        self.read(await self.client.put_blocks("u", source, self.rng.below(1500), szx=self.rng.below(7)))
+        self.read(await self.client.put_blocks("u", source, self.rng.below(600), szx=self.rng.below(7)))
 
     async def stream(self):
         """get_blocks, one or several in flight, by number or by offset."""
         below = self.rng.below
-        start = below(1600) if below(2) else 0
-        limit = None if below(3) else below(1500)
+        start = below(700) if below(2) else 0
+        limit = None if below(3) else below(600)
         window = (1, 1, 2, 4)[below(4)]
         sink = Sink(start, limit, window == 1)
         self.client.transfer = None
@@ -149,7 +156,18 @@ class Batch:
             raise
 
     async def listen(self):
-        """observe: some notifications, then the end of it, or a walk away."""
+        """observe: some notifications, then the end of it; or a walk away, because a Max-Age may be days."""
+        task = asyncio.create_task(self.notes())
+        end = clock.ms + LISTEN_MS
+        try:
+            while not task.done() and clock.ms < end:
+                await clock.step(end)
+        finally:
+            task.cancel()
+            await over(task)
+
+    async def notes(self):
+        """The first few notifications."""
         observation = self.client.observe("o", renew_s=None if self.rng.below(2) else self.rng.below(30))
         left = 1 + self.rng.below(6)
         try:
@@ -179,97 +197,117 @@ class Batch:
 
     async def run(self, size):
         """Calls until `size` datagrams are fed."""
-        calls = (self.small, self.large, self.upload, self.stream_up, self.stream, self.stream, self.listen, self.tell)
         keeper = asyncio.create_task(clock.keep())
         try:
             while self.wire.fed < size:
-                tasks = [asyncio.create_task(self.call(calls[self.rng.below(len(calls))]))]
+                tasks = [asyncio.create_task(self.call(CALLS[self.rng.below(len(CALLS))]))]
                 self.paired = not self.rng.below(4)
                 if self.paired:
-                    tasks.append(asyncio.create_task(self.call(calls[self.rng.below(len(calls))])))
+                    tasks.append(asyncio.create_task(self.call(CALLS[self.rng.below(len(CALLS))])))
                 if not self.rng.below(8):
                     await clock.sleep_ms(self.rng.below(8000))
                     tasks[0].cancel()
-                    self.wire.push(bytes(self.peer.mutator.view[: self.peer.mutator.next()]))
                 for task in tasks:
-                    try:
-                        await task
-                    except asyncio.CancelledError:
-                        pass
+                    await over(task)
             await self.honest()
             await self.client.close()
         finally:
             keeper.cancel()
 
-    async def call(self, function):
+    async def call(self, name):
         """One call: a value or a CoapError, in bounded time."""
         started = clock.ms
         try:
-            await function()
+            await self.guarded(name)
+        except MemoryError:
+            if not self.tight:
+                raise
+            self.short += 1  # its caller's problem; but the client has to go on
+        if clock.ms - started > CALL_LIMIT_MS:
+            raise Wrong("%s took %d ms" % (name, clock.ms - started))
+
+    async def guarded(self, name):
+        """One call, and what may come of it."""
+        if self.verbose:
+            self.wire.say(clock.ms, name)
+        try:
+            await getattr(self, name)()
             self.ended += 1
         except coap.CoapError as error:
-            str(error)
-        if clock.ms - started > CALL_LIMIT_MS:
-            raise Wrong("a call took %d ms" % (clock.ms - started))
+            text = str(error)
+            if self.verbose:
+                self.wire.say(clock.ms, name, type(error).__name__, text)
 
     async def honest(self):
         """Everything works when the peer is honest again, and late mail has come and gone."""
-        self.peer.clean = True
-        await clock.sleep_ms(300000)
+        await clock.sleep_ms(LATE_MS)
+        # What lay there while the client slept is lost: without a token it would fit the next request.
+        self.wire.tell("H")
+        gc.collect()
         client = self.client
         if bytes((await client.request(coap.GET, "s")).payload) != SMALL:
             raise Wrong("GET s")
-        if bytes((await client.request(coap.GET, "b")).payload) != BODY:
+        if (await client.request(coap.GET, "b")).payload != BODY:
             raise Wrong("GET b")
-        await client.request(coap.PUT, "u", payload=BODY[:1200])
-        if self.peer.given != BODY[:1200]:
+        await client.request(coap.PUT, "u", payload=BODY[:500])
+        if self.wire.tell("G") != 500:
             raise Wrong("PUT u")
-        got = bytearray(len(BODY))
+        sink = Sink(0, None, False)
 
-        def sink(offset, view):
-            got[offset : offset + len(view)] = view
+        def checked(offset, view):
+            sink(offset, view)
+            if view != BODY[offset : offset + len(view)]:
+                raise Wrong("another body")
 
-        result = await client.get_blocks("b", sink, window=4 if self.token_length else 1)
-        if not result.end or result.bytes != len(BODY) or got != BODY:
+        result = await client.get_blocks("b", checked, window=4 if self.token_length else 1)
+        if not result.end or result.bytes != len(BODY):
             raise Wrong("get_blocks b: %d bytes" % result.bytes)
-        observation = client.observe("o")
-        notes = 0
+        await self.honest_notes()
+
+    async def honest_notes(self):
+        """Two notifications, whole."""
+        observation = self.client.observe("o")
+        left = 2
         async for note in observation:
-            notes += 1
-            if bytes(note.payload) not in (SMALL, BODY):
+            left -= 1
+            if note.payload != SMALL and note.payload != BODY:
                 raise Wrong("observe o: %d bytes, code %d" % (len(note.payload), note.code))
-            if notes == 2:
+            if not left:
                 break
         await observation.cancel()
 
 
-def one(job, mutator, number):
-    """Run a batch; (datagrams, calls that gave a value)."""
-    batch = Batch(mutator, job["seed"], number)
+def one(job, number):
+    """Run a batch, and report it."""
+    clock.ms = 0
+    batch = Batch(job, number)
     deaths = []
-    loop = asyncio.get_event_loop()
-    loop.set_exception_handler(lambda _, context: deaths.append(context["exception"]))
+    asyncio.get_event_loop().set_exception_handler(lambda _, context: deaths.append(context["exception"]))
     try:
         asyncio.run(batch.run(job["size"]))
         if deaths:
             raise deaths[0]
     except Exception as error:  # whatever it is: that is what this looks for
-        for data in batch.wire.last:
-            print("took", data.hex())
-        fail(number, batch.wire.fed, batch.wire.last[-1], len(batch.wire.last[-1]), error)
-    finally:
-        asyncio.new_event_loop()
-        clock.ms = 0
-    return batch.wire.fed, batch.ended
+        gc.collect()
+        error = deaths[0] if deaths else error  # what the reader died of says more than what became of that
+        batch.wire.say("FAIL", number, batch.wire.fed, "-", type(error).__name__, error)
+        sys.print_exception(error, sys.stderr)
+        sys.exit(1)
+    asyncio.new_event_loop()
+    asyncio.core.cur_task = None  # it would hold this batch while the next one runs
+    fed, ended, wire, short = batch.wire.fed, batch.ended, batch.wire, batch.short
+    batch = None
+    gc.collect()
+    if short:
+        wire.say("short", short)
+    wire.say("batch", number, fed, ended, gc.mem_alloc())
 
 
 def main():
-    job = read_job()
-    mutator = Mutator(Corpus(job["corpus"]), job["longest"], FAVOURED, attack, plausible)
+    job = json.loads(sys.stdin.readline())
+    gc.threshold(2048 + gc.mem_free() // 4)  # as firmware/app.py: a small heap is cleaned before it lies in pieces
     for number in range(job["first"], job["batches"], job["step"]):
-        fed, ended = one(job, mutator, number)
-        gc.collect()
-        print("batch", number, fed, ended, gc.mem_alloc())
+        one(job, number)
 
 
 main()

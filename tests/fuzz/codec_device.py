@@ -1,18 +1,24 @@
 """Fuzzes lib/coap/codec.py and response.py: mutated datagrams against a second reading of the RFC (reader.py).
 
 Runs under MicroPython. Every verdict, every option and the place of the payload have to be those of the reader, and
-nothing but CodecError may come out. The job (see rounds.py) has besides: corpus, the path of a corpus file, and longest, the largest input.
+nothing but CodecError may come out. The job (see rounds.py) has besides: corpus, the path of a corpus file, and
+longest, the largest input.
 """
 
 from mutate import Corpus, Mutator
 from reader import Reading
 from rounds import Wrong, read_job, run
+from xorshift import Xorshift
 
-from coap.codec import CodecError, Message, Options
+from coap.codec import CodecError, Message
+from coap.options import Options
 from coap.response import Response
 
 # Header bytes; option heads with every kind of nibble; the payload marker; 2.31, 4.08, 4.13, 5.03.
-FAVOURED = b"\x00\x40\x44\x48\x49\x4f\x50\x60\x70\x80\x0f\x0d\x0e\xd0\xe0\xf0\xdd\xde\xed\xee\xef\xfe\xff\x5f\x88\x8d\xa3\x7f"
+FAVOURED = (
+    b"\x00\x40\x44\x48\x49\x4f\x50\x60\x70\x80\x0f\x0d\x0e\xd0\xe0\xf0\xdd\xde\xed\xee\xef\xfe\xff"
+    b"\x5f\x88\x8d\xa3\x7f"
+)
 UINTS = (6, 7, 12, 14, 16, 17, 23, 27, 28, 60, 258)
 ASKED = (1, 4, 6, 8, 11, 12, 14, 20, 23, 27, 28, 60, 65535)
 
@@ -64,6 +70,8 @@ class Check:
             raise Wrong("message id or token")
         if msg.payload_at != reading.payload or msg.critical != reading.critical:
             raise Wrong("payload at %d, critical %d" % (msg.payload_at, msg.critical))
+        if msg.observe != reading.observe(buf):
+            raise Wrong("observe %d" % msg.observe)
         self._options(buf, n)
         self.turn = (self.turn + 1) & 3
         if not self.turn:
@@ -105,7 +113,7 @@ class Check:
 
 def main():
     job = read_job()
-    mutator = Mutator(Corpus(job["corpus"]), job["longest"], FAVOURED, attack, plausible)
+    mutator = Mutator(Corpus(job["corpus"]), Xorshift(), job["longest"], FAVOURED, attack, plausible)
     run(job, mutator, Check())
 
 

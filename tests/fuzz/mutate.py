@@ -1,39 +1,10 @@
-"""Mutated messages from a corpus of real ones, made on the device: seeded, and nearly free of garbage.
+"""Mutated messages from a corpus of real ones: seeded, and nearly free of garbage. Runs under MicroPython and CPython.
 
 A corpus is a file of (2-byte length, bytes) records. Inputs come in batches; a batch depends on (seed, batch number)
 alone, so that any of them can be made again without those before it.
 """
 
 from array import array
-
-MASK = 0xFFFF
-
-
-class Xorshift:
-    """32 bits of state in two 16-bit words, so that no step needs more than a small int (period 2**32 - 1)."""
-
-    def __init__(self):
-        self.x = self.y = 1
-
-    def seed(self, seed, batch):
-        """Start the sequence of (seed, batch)."""
-        self.x = (seed * 40503 + batch * 30011 + 0x9E37) & MASK
-        self.y = (seed * 25173 ^ batch * 13849 ^ seed >> 16 ^ 0x79B9) & MASK
-        if not (self.x or self.y):
-            self.y = 1
-        for _ in range(16):
-            self.bits()
-
-    def bits(self):
-        """16 random bits."""
-        t = (self.x ^ self.x << 5) & MASK
-        self.x = y = self.y
-        self.y = y = y ^ y >> 1 ^ t ^ t >> 3
-        return y
-
-    def below(self, n):
-        """0 <= result < n <= 65536; the bias does not matter here."""
-        return self.bits() % n
 
 
 class Corpus:
@@ -72,9 +43,9 @@ class Mutator:
     are bytes that mean something in this format, attack(mutator, n) -> n is a change that only this format knows.
     """
 
-    def __init__(self, corpus, size, favoured, attack, plausible):
+    def __init__(self, corpus, rng, size, favoured, attack, plausible):
         self.corpus = corpus
-        self.rng = Xorshift()
+        self.rng = rng
         self.buf = bytearray(size)
         self.view = memoryview(self.buf)
         self.favoured = favoured
@@ -97,6 +68,9 @@ class Mutator:
         for _ in range(1 + rng.below(4)):
             n = self._changes[rng.below(len(self._changes))](n)
         return n
+
+    def rest(self):
+        """The end of a batch: nothing to let go of here."""
 
     def pick(self):
         """A record of the corpus into the buffer; its length."""

@@ -77,6 +77,15 @@ class Reading:
         if number % 2 and (number not in KNOWN_CRITICAL or length > 3 or again):
             self.critical = number
 
+    def observe(self, data):
+        """Value of the first Observe option (RFC 7641 2), -1 without it or when it is too long for one."""
+        for i in range(self.count):
+            if self.numbers[i] == 6:
+                if self.lengths[i] > 3:
+                    return NONE
+                return int.from_bytes(data[self.starts[i] : self.starts[i] + self.lengths[i]], "big")
+        return NONE
+
     def value(self, data, number):
         """Value of the first option of that number, or None."""
         for i in range(self.count):

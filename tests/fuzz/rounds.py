@@ -1,7 +1,7 @@
 """The loop of a fuzz campaign on the device: batches of inputs, what failed as hex, and the heap after each batch.
 
-The job comes as one JSON line on standard input (MicroPython dies of an argument above 255 bytes): seed, first, batches,
-step and size say which batches to make; hex is one input to try alone. What is printed is read by campaign.py:
+The job comes as one JSON line on standard input (MicroPython dies of an argument above 255 bytes): seed, first,
+batches, step and size say which batches to make; hex is one input to try alone. What is printed is for campaign.py:
 
     batch NUMBER INPUTS ACCEPTED HEAP    after each one; HEAP is what is in use after a collection
     at BATCH INDEX HEX                   with "verbose", before each input: the last of them is the one that hung
@@ -33,7 +33,7 @@ def fail(batch, index, data, n, error):
     gc.collect()
     text = "%s %s" % (type(error).__name__, error)
     print("FAIL", batch, index, to_hex(data, n), text.replace("\n", " "))
-    sys.print_exception(error, sys.stdout)
+    sys.print_exception(error, sys.stderr)
     sys.exit(1)
 
 
@@ -50,12 +50,20 @@ def run(job, mutator, check):
         mutator.rng.seed(job["seed"], batch)
         accepted = 0
         for index in range(job["size"]):
-            n = mutator.next()
+            n = _made(mutator, batch, index)
             if verbose:
                 print("at", batch, index, to_hex(mutator.buf, n))
             accepted += _guarded(check, mutator, n, batch, index)
+        mutator.rest()
         gc.collect()
         print("batch", batch, job["size"], accepted, gc.mem_alloc())
+
+
+def _made(mutator, batch, index):
+    try:
+        return mutator.next()
+    except Exception as error:  # of a Maker, which calls the code under test
+        fail(batch, index, mutator.buf, len(mutator.buf), error)
 
 
 def _guarded(check, mutator, n, batch, index):

@@ -1,20 +1,22 @@
-"""A world whose time passes only when everybody waits, and whose chance is seeded: hours of CoAP in a second of fuzzing.
+"""A world whose time passes only when everybody waits, and whose chance is seeded: hours of CoAP in a second.
 
-install() puts it in the place of `time`, `os` and `asyncio` for whatever is imported afterwards; asyncio itself keeps the
-real ones. Runs under MicroPython only.
+install() puts it in the place of `time`, `os` and `asyncio` for whatever is imported afterwards; asyncio itself keeps
+the real ones. What is sent goes to the host, which plays the peer (live.py): the heap is for the code under test. Runs
+under MicroPython only.
 """
 
 import asyncio
-import os
+import struct
 import sys
 import time
 from errno import ETIMEDOUT
 
-from mutate import Xorshift
+from xorshift import Xorshift
 
 START_MS = (1 << 30) - 5000  # of the ticks, which wrap soon
 PERIOD = 1 << 30
 QUIET_ROUNDS = 4  # of the event loop without an event, then time passes
+NEVER = 0x3FFFFFFF  # ms
 
 
 class Clock:
@@ -70,9 +72,6 @@ class Chance:
         """n bytes."""
         return bytes([self.rng.bits() & 255 for _ in range(n)])
 
-    def __getattr__(self, name):
-        return getattr(os, name)
-
 
 class Loop:
     """Stands in for the module `asyncio`: the real one, but for what has to do with time."""
@@ -102,52 +101,56 @@ def install():
 
 
 class Wire:
-    """A datagram endpoint in this world. peer(bytes) gives the answers: (delay in ms, bytes) each."""
+    """A datagram endpoint in this world, whose other end is the host: see live.py for the frames on the pipe."""
 
-    mtu = 1152
+    mtu = 640  # what goes out; what comes in may have 1280 bytes
 
-    def __init__(self, clock, peer):
-        self.peer = peer
+    def __init__(self, clock):
         self.fed = 0  # datagrams that the client took
-        self.last = []  # the last few of them, for a report
         self._clock = clock
-        self._inbox = []  # (due, datagram), in the order of due
+        self._head = bytearray(7)
+        self._answer = bytearray(6)
+        self._due = NEVER  # when the next datagram comes
 
-    def push(self, data, delay_ms=0):
-        """Let a datagram arrive."""
-        due = self._clock.ms + delay_ms
-        at = len(self._inbox)
-        while at and self._inbox[at - 1][0] > due:
-            at -= 1
-        self._inbox.insert(at, (due, data))
-        self._clock.events += 1
+    def tell(self, kind, data=b""):
+        """A frame to the host: kind (one letter), the time, data. Its answer: (number, due of the next datagram)."""
+        struct.pack_into(">BHI", self._head, 0, ord(kind), len(data), self._clock.ms)
+        sys.stdout.buffer.write(self._head)
+        if data:
+            sys.stdout.buffer.write(data)
+        if kind == "T":
+            return 0
+        self._read(memoryview(self._answer))
+        number, self._due = struct.unpack(">HI", self._answer)
+        return number
+
+    def _read(self, view):
+        while view:
+            view = view[sys.stdin.buffer.readinto(view) :]
+
+    def say(self, *words):
+        """A line of text to the host."""
+        self.tell("T", " ".join(map(str, words)).encode())
 
     async def send(self, buf):
         """Of the contract of an endpoint."""
-        for delay_ms, data in self.peer(bytes(buf)):
-            self.push(data, delay_ms)
+        self.tell("S", buf)
         self._clock.events += 1
 
     async def recv_into(self, buf, timeout_ms):
         """Of the contract of an endpoint."""
         clock = self._clock
         end = clock.ms + timeout_ms
-        while True:
-            if self._inbox and self._inbox[0][0] <= clock.ms:
-                data = self._inbox.pop(0)[1]
-                break
+        while self._due > clock.ms:
             if clock.ms >= end:
                 clock.events += 1
                 raise OSError(ETIMEDOUT)
-            await clock.step(min(end, self._inbox[0][0]) if self._inbox else end)
+            await clock.step(min(end, self._due))
         clock.events += 1
         self.fed += 1
-        if len(self.last) == 8:
-            self.last.pop(0)
-        self.last.append(data)
-        buf[: len(data)] = data
-        return len(data)
+        n = self.tell("R")
+        self._read(memoryview(buf)[:n])
+        return n
 
     async def close(self):
         """Of the contract of an endpoint."""
-        self._inbox = []
