@@ -139,7 +139,7 @@ def test_a_small_bench_from_end_to_end(monkeypatch):
     assert [row[0] for row in big.rows] == [0, 20] and len(other.rows) == 3 and len(rate.rows) == 1
     assert "fails" not in str(big.rows + other.rows + rate.rows)
     assert all(goal.met for goal in downloads.goals(found))
-    assert "failed: aiocoap 0, coap-client 0, lib/coap 0 of 10, of which 0 " in downloads.facts(found)[1]
+    assert "failed: aiocoap 0, coap-client 0, lib/coap 0 of 8, of which 0 " in downloads.facts(found)[1]
 
 
 @pytest.fixture

@@ -263,7 +263,7 @@ def command(*words, **how):
 
 
 def test_command(echo):
-    running = command("--server", "127.0.0.1:%d" % echo.address[1], "--seed", 3, "--rtt", 10, "--rebind", 0)
+    running = command("--server", "127.0.0.1:%d" % echo.address[1], "--seed", 3, "--rtt", 10, "--rebind", 60)
     try:
         told = json.loads(running.stdout.readline())
         assert told["seed"] == 3 and told["delay_s"] == 0.005 and told["listen"].startswith("127.0.0.1:")
