@@ -1,5 +1,6 @@
-"""What test_coap_peers.py leaves of libcoap's coap-server: observation, windows, streamed uploads, No-Response, pings; over
-plain UDP on 64 bits and over DTLS on 32 bits."""
+"""What test_coap_peers.py leaves of libcoap's coap-server: observation, windows, streamed uploads, No-Response, pings.
+Plain UDP on 64 bits, DTLS on 32 bits.
+"""
 
 import pytest
 from net_support import HOST, coap_server, device, fill, make_pki, sha
