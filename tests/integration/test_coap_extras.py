@@ -1,5 +1,7 @@
-"""What CoAP has beyond requests and blocks, against the servers of aiocoap and node: FETCH and PATCH (RFC 8132), No-Response
-(7967), 4.29 and 5.03 as a request to wait (8516), Echo (9175), pings, silence after an ACK, transfers by byte offset."""
+"""What CoAP has beyond requests and blocks, against the servers of aiocoap and node: FETCH and PATCH (RFC 8132),
+No-Response (7967), 4.29 and 5.03 as a request to wait (8516), Echo (9175), pings, silence after an ACK, byte offsets.
+"""
+
 
 import pytest
 from coap_site import LARGE, aiocoap_peer
@@ -55,6 +57,7 @@ def test_ping(peer):
     assert alive.get("round_trip", -1) >= 0, alive
 
 
+@pytest.mark.filterwarnings("ignore:Initializing messages:DeprecationWarning")  # aiocoap, of itself
 def test_tell(peer):
     """The request is carried out; what node answers all the same is nobody's and disturbs nobody."""
     _, _, read = run(
