@@ -192,6 +192,11 @@ def test_ratios_are_to_the_faster_peer_that_always_arrived():
     assert found_of(outcomes(AIOCOAP, [50.0]), outcomes(OURS, [6.0, None], window=8)).ratio(LINK, 8) is None
 
 
+def test_without_delay_and_loss_the_median_counts():
+    assert downloads.average(outcomes(OURS, [1.0, 2.0, 9.0], Link(0))) == 2.0
+    assert downloads.average(outcomes(OURS, [1.0, 2.0, 9.0])) == 4.0
+
+
 def test_goals_of_the_downloads_by_hand():
     peers = outcomes(AIOCOAP, [50.0]) + outcomes(LIBCOAP, [52.0])
     quick = found_of(peers, outcomes(OURS, [5.0], window=8), outcomes(OURS, [4.0], window=16))

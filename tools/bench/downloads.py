@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,7 @@ class Found:
         outcomes = self.of(*cell, **more)
         if not outcomes or not all(outcome.good for outcome in outcomes):
             return None
-        return sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        return average(outcomes)
 
     def best_peer_s(self, link: Link) -> float | None:
         """-> the faster peer's mean, of those that always arrived."""
@@ -80,6 +81,12 @@ class Found:
         """-> how many times faster ours was than the faster peer."""
         ours, peer = self.mean_s(link, OURS, window, **more), self.best_peer_s(link)
         return None if ours is None or peer is None else peer / ours
+
+
+def average(outcomes: list[Outcome]) -> float:
+    """-> mean of their seconds; the median where neither delay nor chance is in play, only what else the machine did."""
+    link, seconds = outcomes[0].job.link, [outcome.seconds for outcome in outcomes]
+    return statistics.median(seconds) if link == Link(0) else statistics.fmean(seconds)
 
 
 def plain_links(plan: Plan) -> list[Link]:
@@ -155,14 +162,13 @@ def measure(plan: Plan, say=lambda _: None) -> Found:
 
 def _seconds(found, *cell, **more):
     outcomes = found.of(*cell, **more)
-    good = [outcome.seconds for outcome in outcomes if outcome.good]
+    good = [outcome for outcome in outcomes if outcome.good]
     if not outcomes:
         return "-"
     if not good:
         return f"fails {len(outcomes)}/{len(outcomes)}"
-    mean = sum(good) / len(good)
     failed = len(outcomes) - len(good)
-    return f"{mean:.2f}" + (f" (fails {failed}/{len(outcomes)})" if failed else "")
+    return f"{average(good):.2f}" + (f" (fails {failed}/{len(outcomes)})" if failed else "")
 
 
 def _times(ratio):
@@ -180,7 +186,7 @@ def table(found: Found) -> Table:
         peers = [_seconds(found, link, peer) for peer in PEERS]
         rows.append([link.rtt_ms, f"{link.loss:.0%}", *peers, *ours, *ratios])
     count = len(plan.seeds)
-    seeds = f"{count} seeds where there is loss, the same for everybody" if count > 1 else "one seed"
+    seeds = f"mean of {count} seeds where there is loss, the same for everybody" if count > 1 else "one seed"
     return Table(f"Download of {plan.size // 1024} KiB: seconds, and times faster than the faster peer", heads, rows, [
         f"W: blocks in flight of lib/coap on 64-bit MicroPython. Loss is per datagram and direction; {seeds}. Blocks "
         "of 1,024 bytes, every body checked by its digest; server: aiocoap, stateless, ETag on each block.",
