@@ -84,7 +84,7 @@ class Found:
 
 
 def average(outcomes: list[Outcome]) -> float:
-    """-> mean of their seconds; the median where neither delay nor chance is in play, only what else the machine did."""
+    """-> mean of their seconds; the median where neither delay nor chance is in play, just what else the machine did"""
     link, seconds = outcomes[0].job.link, [outcome.seconds for outcome in outcomes]
     return statistics.median(seconds) if link == Link(0) else statistics.fmean(seconds)
 
