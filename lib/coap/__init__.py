@@ -20,10 +20,10 @@ _HOMES = {
     "BadResponse": "errors",
     "ETagChanged": "errors",
     "Response": "response",
-    "Result": "transfer",
+    "Result": "exchange",
     "Observation": "observe",
 }
-_COLD = ("numbers", "response", "transfer")  # an application may drop these, so nothing here may hold on to them
+_COLD = ("numbers", "response")  # an application may drop these, so nothing here may hold on to them
 
 
 def __getattr__(name):

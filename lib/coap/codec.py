@@ -1,7 +1,7 @@
 """Bytes -> CoAP message: RFC 7252 section 3, nothing else (no I/O, no clock, no asyncio); writer.py is the other way.
 
-messages.py calls it for every datagram. A Message and an Options cursor point into a received buffer and copy
-nothing. They own no buffers: about 100 bytes of objects each.
+messages.py calls it for every datagram. A Message points into a received buffer and copies nothing; options.py looks
+for a single option. It owns no buffer: about 100 bytes.
 """
 
 from micropython import const
@@ -21,67 +21,13 @@ class CodecError(ValueError):
     """Bytes that are no CoAP message, or a message that does not fit its buffer."""
 
 
-def _extended(buf, at, end, nibble):
-    """(offset behind it, value) of an option delta or length that needs further bytes (section 3.1)."""
-    size = nibble - 12  # 13 -> one more byte, 14 -> two, 15 is reserved
-    if size == 3 or at + size > end:
+def extended(buf, at, end, size):
+    """An option delta or length that needs `size` further bytes, which begin at `at` (section 3.1)."""
+    if size == 3 or at + size > end:  # 3 is reserved
         raise CodecError("option header")
     if size == 1:
-        return at + 1, 13 + buf[at]
-    return at + 2, 269 + (buf[at] << 8 | buf[at + 1])
-
-
-class Options:
-    """A cursor over the options in buf[at:end]: next(), then `number`, `value` (start) and `length`."""
-
-    def __init__(self, buf=None, at=0, end=0):
-        self.over(buf, at, end)
-
-    def over(self, buf, at, end):
-        """Point at other options; returns self."""
-        self._buf = buf
-        self._end = end
-        self.number = 0
-        self.value = at
-        self.length = 0
-        return self
-
-    def next(self):
-        """Step on. False when there is no further option; then `value` is where the payload begins.
-
-        Raises CodecError on a reserved nibble, a value beyond the end, or a marker with nothing behind it.
-        """
-        buf = self._buf
-        self.value += self.length
-        self.length = 0
-        if self.value >= self._end:
-            return False
-        head = buf[self.value]
-        self.value += 1
-        if head == _MARKER:
-            if self.value == self._end:
-                raise CodecError("payload marker without payload")
-            return False
-        delta = head >> 4
-        length = head & 15
-        if delta > 12:
-            self.value, delta = _extended(buf, self.value, self._end, delta)
-        if length > 12:
-            self.value, length = _extended(buf, self.value, self._end, length)
-        self.number += delta
-        self.length = length
-        if self.number > 0xFFFF or self.value + self.length > self._end:
-            raise CodecError("option beyond the end")
-        return True
-
-    def uint(self):
-        """The value as an unsigned integer; -1 when it is longer than 4 bytes, which no such option is."""
-        if self.length > 4:
-            return -1
-        value = 0
-        for i in range(self.value, self.value + self.length):
-            value = value << 8 | self._buf[i]
-        return value
+        return 13 + buf[at]
+    return 269 + (buf[at] << 8 | buf[at + 1])
 
 
 class Message:
@@ -132,16 +78,20 @@ class Message:
             delta = length >> 4
             length &= 15
             if delta > 12:
-                at, delta = _extended(buf, at, n, delta)
+                size = delta - 12
+                delta = extended(buf, at, n, size)
+                at += size
             if length > 12:
-                at, length = _extended(buf, at, n, length)
+                size = length - 12
+                length = extended(buf, at, n, size)
+                at += size
             number += delta
             if number > 0xFFFF or at + length > n:
                 raise CodecError("option beyond the end")
             if number & 1:
                 if number not in (_BLOCK2, _BLOCK1) or number == last or length > 3:
                     self.critical = number
-            elif number == _OBSERVE and length <= 3:
+            elif number == _OBSERVE and length <= 3 and number != last:
                 self.observe = 0
                 for i in range(at, at + length):
                     self.observe = self.observe << 8 | buf[i]

@@ -7,6 +7,7 @@ Raised by client.py and block.py; callers import the names from `coap`.
 from micropython import const
 
 _DIAGNOSTIC_MAX = const(256)
+_BINARY_MAX = const(64)  # repr() takes four times as much, in one piece
 _BUSY = (0x9D, 0xA3)  # 4.29 (RFC 8516 3), 5.03 (RFC 7252 5.9.3.4)
 _MAX_AGE_S = const(60)
 
@@ -43,7 +44,7 @@ class Refused(CoapError):
         try:
             self.diagnostic = raw.decode()
         except UnicodeError:  # servers also put CBOR there (RFC 7252 5.5.2 asks for a text)
-            self.diagnostic = repr(raw)
+            self.diagnostic = repr(raw[:_BINARY_MAX])
         self.max_age = response.max_age
         self.retry_after = None
         if self.code in _BUSY:

@@ -16,12 +16,14 @@ _LIFETIME_MS = const(247000)  # EXCHANGE_LIFETIME: so long a duplicate may arriv
 _RING = const(8)
 _SENDING_MS = const(600000)  # the endpoint gives up a transmission long before
 
-# Life of an exchange
-IDLE = const(0)
-SENT = const(1)  # waits for an ACK or a response
-ACKED = const(2)  # the peer will answer later (4.2, 5.2.2)
-DONE = const(3)
-LISTENING = const(4)  # an observation: waits for notifications, has nothing of its own to send (RFC 7641)
+# Pending.state; the other files of the package repeat those that they need, because a global costs heap and time
+_IDLE = const(0)
+_SENT = const(1)  # waits for an ACK or a response
+_ACKED = const(2)  # the peer will answer later (4.2, 5.2.2)
+_DONE = const(3)
+_LISTENING = const(4)  # an observation: waits for notifications, has nothing of its own to send (RFC 7641)
+
+_ACK = const(2)
 
 
 def limit_at(timeout_ms):
@@ -36,7 +38,7 @@ class Pending:
     confirmable = True
 
     def __init__(self):
-        self.state = IDLE
+        self.state = _IDLE
         self.mid = 0
         self.token = b""
         self.tries = 0  # transmissions so far
@@ -46,10 +48,18 @@ class Pending:
         self.end = 0  # ticks after which nothing is sent again
         self.until = None  # ticks of the caller's own limit
 
-    def start(self, step, span, until):
-        """It is about to be sent; `step` is the first time to wait, `span` all of the time for retransmissions (ms)."""
+    def start(self, step, span, jitter, until):
+        """It is about to be sent; `step` is the first time to wait, `span` all of the time for retransmissions (ms).
+
+        jitter: up to so many 1024ths are added to both (4.8: ACK_RANDOM_FACTOR), by the token's random bits. 30 bits
+        hold every intermediate.
+        """
+        token = self.token
+        bits = jitter * ((token[0] << 2 | token[1] >> 6) if len(token) > 1 else self.mid & 1023) >> 10
+        step += step * bits >> 10
+        span = max(span + (span >> 10) * bits, step)
         now = time.ticks_ms()
-        self.state = SENT
+        self.state = _SENT
         self.tries = 1
         self.step = step
         self.sent_at = now
@@ -59,14 +69,14 @@ class Pending:
 
     def arm(self):
         """It has been sent, which may have taken its time: wait `step` ms from now on."""
-        if self.state == SENT:
+        if self.state == _SENT:
             now = self.sent_at = time.ticks_ms()
             self.deadline = time.ticks_add(now, min(self.step, max(time.ticks_diff(self.end, now), 1)))
 
     def overdue(self):
         """The deadline has passed. True when the request has to be sent again."""
         now = time.ticks_ms()
-        if self.state != SENT or not self.confirmable or time.ticks_diff(self.end, now) <= 0:
+        if self.state != _SENT or not self.confirmable or time.ticks_diff(self.end, now) <= 0:
             self.finish(Timeout("no answer"))
             return False
         self.tries += 1
@@ -75,7 +85,7 @@ class Pending:
 
     def acknowledged(self, wait_ms):
         """An empty ACK came: the answer follows within wait_ms, and nothing is sent again."""
-        self.state = ACKED
+        self.state = _ACKED
         self.deadline = time.ticks_add(time.ticks_ms(), wait_ms)
 
 
@@ -135,8 +145,8 @@ class Exchange(Pending):
 
     def finish(self, result):
         """Wake the requester with a Response or an exception; only the first result counts."""
-        if self.state != DONE:
-            self.state = DONE
+        if self.state != _DONE:
+            self.state = _DONE
             self.result = result
             self.done.set()
 
@@ -155,8 +165,42 @@ class Exchange(Pending):
 
     def reset(self):
         """Forget the caller's objects; the buffer stays."""
-        self.state = IDLE
+        self.state = _IDLE
         self.result = None
+
+
+class Result:
+    """What get_blocks did: `total` size or None, `etag` or None, `end` (reached), `bytes` (count delivered), `offset`.
+
+    etag is None when this server sent none: then only a hash of the whole body proves a resumed transfer. All bytes
+    before `offset` have been delivered: there a transfer that failed goes on.
+    """
+
+    def __init__(self, offset):
+        self.total = None
+        self.etag = None
+        self.end = False
+        self.bytes = 0
+        self.offset = offset
+
+
+def owner(msg, buf, pendings):
+    """The Pending that the message in `buf` belongs to, or None: by message id (4.2), by token (5.3.2), by both."""
+    if 0 < msg.code < 0x40 or msg.code == 0 and msg.type < _ACK:
+        return None  # a request, or nothing at all
+    listener = None
+    for slot in pendings:
+        state = slot.state
+        if msg.type >= _ACK:
+            if state != _SENT or slot.mid != msg.mid or msg.type == _ACK and not slot.confirmable:
+                continue
+        elif state not in (_SENT, _ACKED, _LISTENING):
+            continue
+        if not msg.code or msg.has_token(buf, slot.token):
+            if state != _LISTENING:
+                return slot
+            listener = slot  # but a request with the same token, to renew or to end it, comes first
+    return listener
 
 
 class Recent:

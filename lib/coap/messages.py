@@ -10,10 +10,17 @@ from errno import EAGAIN, ECONNABORTED, ENOBUFS, ENOMEM, ETIMEDOUT
 
 from micropython import const
 
-from .codec import ACK, CON, NON, RST, CodecError, Message
+from .codec import CodecError, Message
 from .errors import BadResponse, Reset, Timeout
-from .exchange import ACKED, DONE, LISTENING, SENT, Exchange, Recent, new_token
+from .exchange import Exchange, Recent, new_token, owner
 from .rtt import RTT
+
+_CON = const(0)  # types of messages
+_NON = const(1)
+_ACK = const(2)
+_RST = const(3)
+_SENT = const(1)  # Pending.state, see exchange.py
+_DONE = const(3)
 
 _RX_SIZE = const(1280)
 _TX_SIZE = const(1152)  # RFC 7252 4.6
@@ -128,14 +135,12 @@ class MessageLayer:
 
     async def launch(self, slot, until):
         """Send the request of a Pending that has its own way to write it, with a new message id; forget() ends it."""
-        while self._error is None and self._sending:
-            self._change.clear()
-            await self._change.wait()
+        await self._turn()
         self._begin(slot, self._next_mid(), until)
         await self._send(slot)
 
     def listen(self, slot):
-        """Give a Pending in the state LISTENING what comes with its token, until forget(). Raises OSError."""
+        """Give a listening Pending what comes with its token, until forget(). Raises OSError."""
         if self._error is not None:
             raise self._error
         self._busy.append(slot)
@@ -176,15 +181,10 @@ class MessageLayer:
         if self._error is not None:
             raise self._error
         slot.mid = mid
-        step = span = self._non_ms
         if slot.confirmable:
-            # Jitter (4.8: ACK_RANDOM_FACTOR) from the token's random bits; 30 bits hold every intermediate.
-            token = slot.token
-            bits = self._jitter * ((token[0] << 2 | token[1] >> 6) if len(token) > 1 else mid & 1023) >> 10
-            step = self.rtt.rto()
-            step += step * bits >> 10
-            span = self._span_ms + (self._span_ms >> 10) * bits
-        slot.start(step, max(span, step), until)
+            slot.start(self.rtt.rto(), self._span_ms, self._jitter, until)
+        else:
+            slot.start(self._non_ms, self._non_ms, 0, until)
         self._busy.append(slot)
         self._wake()
 
@@ -242,14 +242,18 @@ class MessageLayer:
 
     async def _transmit(self, slot, mid):
         """Send the reply, or once more the request in `slot`."""
-        while self._sending:
-            self._change.clear()
-            await self._change.wait()
+        await self._turn()
         if slot is not None:
-            if slot.state != SENT or slot.mid != mid:
+            if slot.state != _SENT or slot.mid != mid:
                 return  # answered, given up, or another request's by now
             self.retransmitted += 1
         await self._send(slot)
+
+    async def _turn(self):
+        """Wait until nobody else is sending."""
+        while self._sending:
+            self._change.clear()
+            await self._change.wait()  # bounded: a send ends
 
     def _fail(self, error):
         if self._error is None:
@@ -263,7 +267,7 @@ class MessageLayer:
         wait = self._tick_ms
         now = time.ticks_ms()
         for slot in self._busy:
-            if slot.state != DONE:
+            if slot.state != _DONE:
                 wait = min(wait, time.ticks_diff(slot.deadline, now))
                 if slot.until is not None:
                     wait = min(wait, time.ticks_diff(slot.until, now))
@@ -273,7 +277,7 @@ class MessageLayer:
         """Give up what is overdue; a Pending whose request has to be sent again, or None."""
         now = time.ticks_ms()
         for slot in self._busy:
-            if slot.state == DONE:
+            if slot.state == _DONE:
                 continue
             if slot.until is not None and time.ticks_diff(slot.until, now) <= 0:
                 slot.finish(Timeout("time limit"))
@@ -288,20 +292,20 @@ class MessageLayer:
             msg.parse(self._view, n)
         except CodecError:
             self.dropped += 1
-            return n >= 4 and self._rx[0] >> 4 == 4 and self._prepare(RST)  # confirmable: its sender is told (4.2)
-        if msg.type == CON and not msg.code:  # a ping (4.3)
-            return self._prepare(RST)
-        slot = self._find(msg)
+            return n >= 4 and self._rx[0] >> 4 == 4 and self._prepare(_RST)  # confirmable: its sender is told (4.2)
+        if msg.type == _CON and not msg.code:  # a ping (4.3)
+            return self._prepare(_RST)
+        slot = owner(msg, self._rx, self._busy)
         if slot is None:
             return self._nobodys(msg)
-        if slot.state == SENT and slot.confirmable:
+        if slot.state == _SENT and slot.confirmable:
             if slot.tries == 1:
                 self.rtt.sample(time.ticks_diff(time.ticks_ms(), slot.sent_at))
             else:
-                self.rtt.backed_off(slot.step)
+                self.rtt.doubt(msg.mid, slot.step)
         if msg.code:
             return self._deliver(slot, msg, n)
-        if msg.type == RST:
+        if msg.type == _RST:
             slot.finish(Reset("peer sent RST"))
         else:
             slot.acknowledged(self._separate_ms)
@@ -310,44 +314,28 @@ class MessageLayer:
     def _nobodys(self, msg):
         """Reject what nobody waits for; an answer that was acknowledged before is acknowledged again."""
         self.dropped += 1
-        if msg.type == CON:
-            return self._prepare(ACK if self._seen.has(msg.mid) else RST)
-        return msg.type == NON and msg.observe >= 0 and self._prepare(RST)  # ends an observation (RFC 7641 3.6)
-
-    def _find(self, msg):
-        """The Pending that a message belongs to, or None: by message id (4.2), by token (5.3.2), by both."""
-        if 0 < msg.code < 0x40 or msg.code == 0 and msg.type < ACK:
-            return None  # a request, or nothing at all
-        listener = None
-        for slot in self._busy:
-            state = slot.state
-            if msg.type >= ACK:
-                if state != SENT or slot.mid != msg.mid or msg.type == ACK and not slot.confirmable:
-                    continue
-            elif state not in (SENT, ACKED, LISTENING):
-                continue
-            if not msg.code or msg.has_token(self._rx, slot.token):
-                if state != LISTENING:
-                    return slot
-                listener = slot  # but a request with the same token, to renew or to end it, comes first
-        return listener
+        if msg.type == _ACK:
+            self.rtt.answered_again(msg.mid)
+        if msg.type == _CON:
+            return self._prepare(_ACK if self._seen.has(msg.mid) else _RST)
+        return msg.type == _NON and msg.observe >= 0 and self._prepare(_RST)  # ends an observation (RFC 7641 3.6)
 
     def _deliver(self, slot, msg, n):
         """Give the answer to its requester. True when self._reply has to be sent."""
-        confirmable = msg.type == CON
+        confirmable = msg.type == _CON
         if msg.critical:  # has to be rejected (5.4.1)
             slot.finish(BadResponse("critical option %d" % msg.critical))
-            return confirmable and self._prepare(RST)
+            return confirmable and self._prepare(_RST)
         try:
             slot.respond(msg, self._view, n)
             if confirmable:
                 self._seen.add(msg.mid)
         except MemoryError as exc:  # the requester's problem, not the end of this client
             slot.finish(exc)
-        return confirmable and self._prepare(ACK)
+        return confirmable and self._prepare(_ACK)
 
     def _prepare(self, mtype):
-        """An empty ACK or RST for the datagram just received. Only the reader uses this buffer."""
+        """An empty _ACK or _RST for the datagram just received. Only the reader uses this buffer."""
         self._reply[0] = 0x40 | mtype << 4
         self._reply[2] = self._rx[2]
         self._reply[3] = self._rx[3]

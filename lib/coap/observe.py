@@ -12,8 +12,10 @@ import time
 from micropython import const
 
 from .errors import CoapError, ETagChanged, Refused
-from .exchange import DONE, LISTENING, Pending, limit_at, new_token
+from .exchange import Pending, limit_at, new_token
 
+_DONE = const(3)  # Pending.state
+_LISTENING = const(4)
 _GET = const(1)
 _OBSERVE = const(6)
 _BLOCK2 = const(23)
@@ -111,7 +113,7 @@ class Observation(Pending):
         An acknowledgement is all that is waited for, because some servers send no more (facts/platforms.md 1.4). When
         not even that comes, or this never runs, the next notification is rejected with RST, which ends it as well.
         """
-        was = self.state == LISTENING
+        was = self.state == _LISTENING
         self._leave(None)
         if was:
             try:
@@ -123,7 +125,7 @@ class Observation(Pending):
 
     def _leave(self, error):
         self._client.forget(self)
-        self.state = DONE
+        self.state = _DONE
         self._over = True
         if error is not None:
             self._error = error
@@ -132,8 +134,8 @@ class Observation(Pending):
     async def _register(self):
         """GET or FETCH with Observe 0; again with the same token, which replaces the registration (RFC 7641 3.3.1)."""
         client = self._client
-        if self.state != LISTENING:
-            self.state = LISTENING
+        if self.state != _LISTENING:
+            self.state = _LISTENING
             self._age(None)
             client.listen(self)  # before the request, so that nothing that comes early is rejected
         answer = await client.exchange(self._head, self._payload, None, ((_OBSERVE, 0),), self.token)

@@ -6,7 +6,7 @@ answer's options and payload in bytes of its own.
 
 from micropython import const
 
-from .codec import Options
+from .options import Options
 
 _OBSERVE = const(6)
 _MAX_AGE = const(14)

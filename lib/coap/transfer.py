@@ -10,9 +10,10 @@ import asyncio
 
 from micropython import const
 
-from .codec import CodecError, Options
+from .codec import CodecError
 from .errors import BadResponse, ETagChanged, Refused
-from .exchange import DONE, Pending, limit_at, new_token
+from .exchange import Pending, Result, limit_at, new_token
+from .options import Options
 from .window import Window
 
 _FETCH = const(5)
@@ -23,25 +24,13 @@ _ECHO = const(252)
 _CONTINUE = const(0x5F)
 _UNAUTHORIZED = const(0x81)
 _BUSY = (0x9D, 0xA3)  # 4.29 (RFC 8516), 5.03
+_DONE = const(3)  # Pending.state
 _LAST_NUM = const(0xFFFFF)  # block numbers have 20 bits
 _REQUEST = const(192)  # bytes of a usual block request; grows when one does not fit
 _PATIENCE_S = const(60)  # longest wait that a busy server may ask of us, and
 _TURNS = const(4)  # how often in a row: beyond that its caller has to decide
 
-
-class Result:
-    """What get_blocks did: `total` size or None, `etag` or None, `end` (reached), `bytes` (count delivered), `offset`.
-
-    etag is None when this server sent none: then only a hash of the whole body proves a resumed transfer. All bytes
-    before `offset` have been delivered: there a transfer that failed goes on.
-    """
-
-    def __init__(self, offset):
-        self.total = None
-        self.etag = None
-        self.end = False
-        self.bytes = 0
-        self.offset = offset
+_cursor = Options()  # shared: nothing awaits between its first and last use
 
 
 class _Ask(Pending):
@@ -52,6 +41,7 @@ class _Ask(Pending):
         self._transfer = transfer
         self.at = 0  # byte offset of the block
         self.szx = 6
+        self.late = 0  # blocks that were asked for after this one and came before it
         self.first = False  # nothing is known of the body yet
         self.echo = None
 
@@ -59,18 +49,19 @@ class _Ask(Pending):
         return self._transfer.write(self)
 
     def finish(self, result):
-        if self.state != DONE:
-            self.state = DONE
+        if self.state != _DONE:
+            self.state = _DONE
             self._transfer.fail(self, result)
 
     def overdue(self):
         again = super().overdue()
         if again:
+            self.late = 0
             self._transfer.window.lost(self)
         return again
 
     def respond(self, msg, view, n):
-        self.state = DONE
+        self.state = _DONE
         self._transfer.answered(self, msg.code, view, msg.options_at, msg.payload_at, n)
 
 
@@ -90,7 +81,6 @@ class Transfer:
         self._wait_s = self._turns = 0
         self._buf = None
         self._event = asyncio.Event()
-        self._cursor = Options()
         self._token = None  # the one token of a server that minds several
         self._until = self._timeout_ms = None
         self._by_offset = False
@@ -114,7 +104,7 @@ class Transfer:
     def seed(self, answer):
         """Take a Response that was got otherwise as the answer for the first block."""
         ask = self.window.next(_Ask, self)
-        ask.state = DONE
+        ask.state = _DONE
         data, at = answer.raw()
         self.answered(ask, answer.code, memoryview(data), 0, at, len(data))
 
@@ -171,10 +161,11 @@ class Transfer:
     def answered(self, ask, code, view, options_at, payload_at, n):
         """Check and deliver one block, view[payload_at:n]."""
         window = self.window
+        window.passed(ask)
         self._client.forget(ask)
         self._event.set()
         if self._error is not None:
-            self.window.again(ask)
+            window.again(ask)
             return
         try:
             block, etag, total = self._options(view, options_at, n)
@@ -224,7 +215,7 @@ class Transfer:
     def _options(self, view, options_at, n):
         """(Block2, ETag, Size2) of an answer; each None when absent. Keeps an Echo."""
         block = etag = total = None
-        cursor = self._cursor.over(view, options_at, n)
+        cursor = _cursor.over(view, options_at, n)
         while cursor.next():
             number = cursor.number
             if number == _BLOCK2 and block is None:
@@ -252,20 +243,23 @@ class Transfer:
     def _block(self, ask, code, block, etag, total, payload):
         if code >> 5 != 2 or code == _CONTINUE or self._code not in (None, code):
             raise BadResponse("code %d.%02d in mid-transfer" % (code >> 5, code & 31))
-        at, size, more = self._place(ask, block, len(payload))
+        length = len(payload)
+        at, size, more = self._place(ask, block, length)
         if at is None:
             self.window.again(ask)
             return
-        if more and len(payload) != size or len(payload) > size:
-            raise BadResponse("%d bytes in a block of %d" % (len(payload), size))
+        if more and length != size or length > size:
+            raise BadResponse("%d bytes in a block of %d" % (length, size))
         if self._by_offset and ask.at:
             total = None  # what is left, or the whole: servers do not agree
         self._check_version(etag, total)
         self._code = code
-        end = at + len(payload)
+        if block is None and (length > 16 << ask.szx or not self._by_offset):
+            self.window.whole()
+        end = at + length
         self.window.delivered(ask, at, end, more, self.result.total)
         self._deliver(at, payload)
-        if not more and self.result.total is None and len(payload):
+        if not more and self.result.total is None and length:
             self.result.total = end
 
     def _deliver(self, at, payload):
@@ -280,9 +274,9 @@ class Transfer:
     def _place(self, ask, block, length):
         """(byte offset, size, more) of a block; offset None when it has to be asked for again."""
         if block is None:  # the server did not use blocks: this is all that is left, or the whole body
-            if self._code is not None:
+            first = self._code is None and ask.at <= self._start
+            if not first and (length > 16 << ask.szx or not self._by_offset):
                 raise BadResponse("no block in mid-transfer")
-            self.window.whole()
             return (ask.at if self._by_offset else 0), length, False
         szx = block & 7
         num = block >> 4

@@ -93,6 +93,7 @@ class _Progress:
             self.offset = 0
         elif (code == _INCOMPLETE or code == _SERVER_ERROR and num) and not self._one_token:
             self._one_token = True
+            self.token = None  # a new one, which the server has not seen half a body with
             self.tag = os.urandom(_TAG_SIZE)
             self.offset = 0
         elif code >= 0x80 or self.is_last:

@@ -3,17 +3,21 @@
 Congestion control: the window begins with 2 blocks and doubles per round trip until something is lost, then grows by
 one per window. A loss halves it (once per round trip) when it tells of congestion: when the round trip has grown to
 twice its shortest time, because a queue has built up, or when a block is lost for the second time. A single loss
-without either is a radio's, and asking more slowly would not help against it: measured, lib/coap/README.md. Each lost
-block waits for its own doubling retransmission time in any case. RAM: about 200 bytes.
+without either is a radio's, and asking more slowly would not help against it: measured, lib/coap/README.md. A lost
+block is asked for again when three later ones have come, or when its own doubling retransmission time is over.
+RAM: about 200 bytes.
 """
 
 import time
 
 from micropython import const
 
-from .exchange import ACKED, DONE, SENT
+_SENT = const(1)  # Pending.state
+_ACKED = const(2)
+_DONE = const(3)
 
 _INITIAL = const(2)
+_LATE = const(3)
 _QUEUE_MS = const(50)  # a round trip may grow by so much for other reasons
 
 
@@ -43,7 +47,7 @@ class Window:
         """Requests in flight."""
         count = 0
         for ask in self.asks:
-            if ask.state in (SENT, ACKED):
+            if ask.state in (_SENT, _ACKED):
                 count += 1
         return count
 
@@ -57,7 +61,7 @@ class Window:
         for at, _ in self._holes:
             low = min(low, at)
         for ask in self.asks:
-            if ask.state in (SENT, ACKED):
+            if ask.state in (_SENT, _ACKED):
                 low = min(low, ask.at)
         if self._end is not None:
             low = min(low, self._end)
@@ -83,14 +87,15 @@ class Window:
         if at is None:
             return None
         for ask in self.asks:
-            if ask.state not in (SENT, ACKED):
+            if ask.state not in (_SENT, _ACKED):
                 break
         else:
             ask = make(transfer)
             self.asks.append(ask)
         ask.at = at
         ask.szx = self.szx
-        ask.state = SENT  # or about to be
+        ask.late = 0
+        ask.state = _SENT  # or about to be
         return ask
 
     def _pick(self, flying):
@@ -129,7 +134,7 @@ class Window:
     def whole(self):
         """The answer to one of the first asks is all that there is: the others are of no more use."""
         for ask in self.asks:
-            ask.state = DONE
+            ask.state = _DONE
         self._holes = []
 
     def delivered(self, ask, at, end, more, total):
@@ -181,6 +186,17 @@ class Window:
         if self._size < self._threshold or self._grown >= self._size:
             self._grown = 0
             self._size += 1
+
+    def passed(self, ask):
+        """A block came at once: those that were asked for before it and are still missing are late. The third time is
+        as good as the end of their time (RFC 5681 3.2)."""
+        if ask.tries != 1:
+            return  # which of its requests was answered?
+        for other in self.asks:
+            if other.state == _SENT and time.ticks_diff(ask.sent_at, other.sent_at) > 0:
+                other.late += 1
+                if other.late == _LATE:
+                    other.deadline = time.ticks_ms()
 
     def lost(self, ask):
         """A block is asked for again because its time is over."""

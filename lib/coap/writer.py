@@ -6,7 +6,8 @@ buffer that its caller owns; it owns none itself.
 
 from micropython import const
 
-from .codec import CON, NON, CodecError, Options
+from .codec import CON, NON, CodecError
+from .options import Options
 
 _MARKER = const(0xFF)
 _PATH = const(11)

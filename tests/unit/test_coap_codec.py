@@ -6,7 +6,8 @@ built by harness.fakenet, which shares no code with the codec.
 
 import unittest
 
-from coap.codec import ACK, CON, NON, RST, CodecError, Message, Options
+from coap.codec import ACK, CON, NON, RST, CodecError, Message
+from coap.options import Options
 from coap.response import Response
 from coap.writer import Writer
 from harness import fakenet

@@ -46,9 +46,14 @@ class Estimator(unittest.TestCase):
         rtt = RTT(2000)
         rtt.sample(100)
         self.assertEqual(rtt.rto(), 300)
-        rtt.backed_off(1200)
+        rtt.doubt(7, 1200)
+        rtt.answered_again(8)
+        self.assertEqual(rtt.rto(), 300)  # who knows whose: and a loss alone is no reason
+        rtt.answered_again(7)
         self.assertEqual(rtt.rto(), 1200)
-        rtt.backed_off(600)  # an older request is answered: no reason to become quicker
+        rtt.answered_again(7)
+        rtt.doubt(9, 600)
+        rtt.answered_again(9)  # no reason to become quicker
         self.assertEqual(rtt.rto(), 1200)
         rtt.sample(100)
         self.assertTrue(rtt.rto() <= 300)
@@ -59,7 +64,8 @@ class Estimator(unittest.TestCase):
         self.assertEqual(rtt.srtt, 0)
         rtt.sample(10000000)
         self.assertEqual(rtt.rto(), 60000)
-        rtt.backed_off(10000000)
+        rtt.doubt(7, 10000000)
+        rtt.answered_again(7)
         self.assertEqual(rtt.rto(), 60000)
 
     def test_old_estimates_count_for_nothing_better_than_the_default(self):
@@ -67,7 +73,8 @@ class Estimator(unittest.TestCase):
         rtt.sample(100)
         rtt._at = time.ticks_add(time.ticks_ms(), -10001)
         self.assertEqual(rtt.rto(), 2000)
-        rtt.backed_off(5000)
+        rtt.doubt(7, 5000)
+        rtt.answered_again(7)
         self.assertEqual(rtt.rto(), 5000)
 
 
@@ -98,7 +105,7 @@ class Layer(unittest.TestCase):
         peer = Script(None, lambda s: [s.ack()])
         client = self.ask(FakeEndpoint(peer), 1, ack_timeout_ms=30)
         self.assertEqual((client.rtt.samples, client.retransmitted), (0, 1))
-        self.assertTrue(client.rtt.rto() >= 60)  # Karn: what was answered had waited so long
+        self.assertEqual(client.rtt.rto(), 30)  # it was lost, not slow
 
     def test_link_that_becomes_slow_is_learnt(self):
         """The round trip grows from 1 to 60 ms: without the back-off every request would go out twice for ever."""

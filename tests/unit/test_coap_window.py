@@ -186,6 +186,38 @@ class Asked:
         self.sent_at = 0
 
 
+class Overtaken(unittest.TestCase):
+    def test_third_later_block_repeats_a_lost_one(self):
+        """Long before its retransmission time, which is 2 s here."""
+        server = Server()
+        seen = {}
+
+        def spoil(s, i):
+            num = s.block(23)[0]
+            seen[num] = seen.get(num, 0) + 1
+            return [] if num == 3 and seen[num] == 1 else [(10, server.give(s))]
+
+        server.spoil = spoil
+        result, place, _, client = fetch(server, window=4, szx=4, tuning={"linger_ms": 0})
+        self.assertEqual((place, result.end, client.retransmitted, seen[3]), (BODY, True, 1, 2))
+        self.assertTrue(client.rtt.samples >= 15)
+
+    def test_not_for_those_of_the_same_moment(self):
+        window = Window(6, 0, None, 8, RTT(2000))
+        asks = [window.next(Asked, None), window.next(Asked, None)]
+        for ask in asks:
+            ask.deadline = 7
+        for _ in range(5):
+            window.passed(asks[1])
+        self.assertEqual((asks[0].late, asks[0].deadline), (0, 7))
+        asks[1].sent_at = 1
+        for _ in range(2):
+            window.passed(asks[1])
+        self.assertEqual((asks[0].late, asks[0].deadline), (2, 7))
+        window.passed(asks[1])
+        self.assertFalse(asks[0].deadline == 7)
+
+
 class Congestion(unittest.TestCase):
     """The size of the window alone: RFC 5681's shape, but for a single loss without a queue."""
 
