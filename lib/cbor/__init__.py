@@ -3,13 +3,13 @@
 Used by the cloud backends, the manifest and the journal; README.md has the whole of it. Only CBORError ever comes out
 of hostile input: depth, item count and every length claim are checked before anything is allocated. Coordinates never
 become floats: `Decimal` writes and `scaled` reads float64 by integer arithmetic, exact on boards whose floats are
-single precision. Owns no RAM beyond its code, and only the encoder's code stays: the rest is loaded when it is used.
+single precision. Owns no RAM beyond its code, and nothing stays of that but the classes of item.py: the rest is loaded
+when it is used. Who encodes in a loop says `from cbor import dump_into` and keeps it.
 """
 
-from cbor.encode import dump_into, dumps  # noqa: F401 for whoever imports us, as below
 from cbor.item import F32, F64, CBORError, Decimal, Map, NoRoom, Simple, Tag, undefined  # noqa: F401
 
-_HOMES = {"loads": "decode", "load_from": "decode", "scaled": "floats"}
+_HOMES = {"dumps": "encode", "dump_into": "encode", "loads": "decode", "load_from": "decode", "scaled": "floats"}
 
 
 def __getattr__(name):
