@@ -15,6 +15,8 @@ COLD = (
     "at.tty",
     "bootsel",
     "cbor.decode",
+    "cbor.encode",
+    "cbor.float64",
     "cbor.deterministic",
     "cbor.floats",
     "cbor.rare",

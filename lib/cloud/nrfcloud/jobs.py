@@ -9,9 +9,9 @@ from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED
 
 _JSON = const(50)
 _PROXY_URI = const(35)
-# Blocks in flight: /proxy numbers the blocks of a file that it holds as a whole, so that any may be asked for at any time
-# (nrfcloud.md 12). 4 are one block of flash, and what a modem's socket buffers; a server that minds gets one at a time.
-_WINDOW = const(4)
+# Blocks in flight: /proxy numbers the blocks of a file that it holds as a whole, so that any may be asked for at any
+# time (nrfcloud.md 12). As many as session.py has room for beside what is being read; a server that minds gets one.
+_WINDOW = const(2)
 
 _STATUS = {STARTED: "IN_PROGRESS", SUCCEEDED: "SUCCEEDED", FAILED: "FAILED", REJECTED: "REJECTED"}
 _TERMINAL = ("SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "REJECTED")
