@@ -72,15 +72,20 @@ async def blocks(client, step):
     `restarts`: so often it begins anew when the ETag changes, as a caller may who knows a hash of the whole.
     """
     start = step.get("offset", 0)
+    window = "window" in step
     data = bytearray()
+    digest = hashlib.sha256()
     done = [0, 0]  # bytes, pieces that came before their turn
 
     def sink(offset, view):
         offset -= start
         done[1] += offset != done[0]
-        if "window" not in step and done[1]:
-            raise ValueError("gap at %d" % offset)
         done[0] += len(view)
+        if not window:
+            if done[1]:
+                raise ValueError("gap at %d" % offset)
+            digest.update(view)
+            return
         if offset + len(view) > len(data):
             data.extend(bytes(offset + len(view) - len(data)))
         data[offset : offset + len(view)] = view
@@ -92,7 +97,7 @@ async def blocks(client, step):
                 step["path"],
                 sink,
                 query=tuple(step.get("query", ())),
-                offset=client.transfer.offset if "window" in step and done[0] else start + done[0],
+                offset=client.transfer.offset if window and done[0] else start + done[0],
                 limit=step.get("limit"),
                 szx=step.get("szx", 6),
                 window=step.get("window", 1),
@@ -108,10 +113,13 @@ async def blocks(client, step):
             if restarts > step.get("restarts", 0):
                 raise
             done[:] = [0, 0]
+            digest = hashlib.sha256()
+    if window:
+        digest.update(data)
     return {
-        "size": len(data),
+        "size": len(data) if window else done[0],
         "delivered": done[0],
-        "sha256": binascii.hexlify(hashlib.sha256(data).digest()).decode(),
+        "sha256": binascii.hexlify(digest.digest()).decode(),
         "total": result.total,
         "end": result.end,
         "timeouts": timeouts,
@@ -120,104 +128,22 @@ async def blocks(client, step):
     }
 
 
-async def put_blocks(client, step):
-    """Upload `fill` bytes from a source that makes them."""
-
-    def source(offset, view):
-        for i in range(len(view)):
-            view[i] = ((offset + i) * 31 + ((offset + i) >> 8)) & 255
-
-    answer = await client.put_blocks(
-        step["path"],
-        source,
-        step["fill"],
-        method=getattr(coap, step.get("method", "PUT")),
-        content_format=step.get("content_format"),
-        szx=step.get("szx", 6),
-    )
-    return described(answer, step)
-
-
-async def observe(client, step):
-    """Collect notifications until there are `notes` of them, or one says `until`; behind the nth, the nth of `pokes`
-    (a list of steps) is done. It ends
-    with cancel() unless `cancel` is false."""
-    observation = client.observe(
-        step["path"],
-        query=tuple(step.get("query", ())),
-        accept=step.get("accept"),
-        options=extra(step),
-        confirmable=step.get("confirmable", True),
-        renew_s=step.get("renew_s"),
-        depth=step.get("depth", 4),
-    )
-    notes = []
-    out = {"notes": notes, "poked": [], "ended": None}
-
-    async def collect():
-        async for note in observation:
-            seen = described(note, step)
-            seen["sequence"] = note.sequence
-            notes.append(seen)
-            if len(notes) <= len(step.get("pokes", ())):
-                for poke in step["pokes"][len(notes) - 1]:
-                    out["poked"].append(await outcome(STEPS[poke["do"]], client, poke))
-            if len(notes) == step.get("notes") or "until" in step and seen["text"] == step["until"]:
-                break
-
-    try:
-        await asyncio.wait_for(collect(), step.get("timeout_ms", 20000) / 1000)
-    except asyncio.TimeoutError:  # noqa: UP041  MicroPython's is a class of its own
-        out["ended"] = "time"
-    except coap.Refused as exc:
-        out["ended"] = exc.code
-    if step.get("cancel", True):
-        await observation.cancel(step.get("cancel_ms", 5000))
-    out["observed"] = observation.observed
-    out["stale"] = observation.stale
-    return out
-
-
-async def together(client, step):
-    """Several steps at the same time."""
-    return {"results": await asyncio.gather(*[outcome(STEPS[one["do"]], client, one) for one in step["steps"]])}
-
-
-async def sequence(client, step):
-    """Several steps one after the other."""
-    results = []
-    for one in step["steps"]:
-        results.append(await outcome(STEPS[one["do"]], client, one))
-    return {"results": results}
-
-
-async def tell(client, step):
-    await client.tell(
-        getattr(coap, step["method"]), step["path"], payload=body(step), confirmable=step.get("confirmable", False)
-    )
-    return {}
-
-
-async def ping(client, step):
-    return {"round_trip": await client.ping(step.get("timeout_ms", 5000))}
-
-
 async def sleep(client, step):
     await asyncio.sleep_ms(step["ms"])
     return {}
 
 
-STEPS = {
-    "request": request,
-    "blocks": blocks,
-    "put_blocks": put_blocks,
-    "observe": observe,
-    "together": together,
-    "sequence": sequence,
-    "tell": tell,
-    "ping": ping,
-    "sleep": sleep,
-}
+STEPS = {"request": request, "blocks": blocks, "sleep": sleep}
+
+
+def find(name):
+    """The function of a step. What few tests need is loaded only then: some of them count the heap."""
+    if name not in STEPS:
+        import net_more_device
+
+        net_more_device.share(described, extra, body, outcome, find)
+        STEPS.update(net_more_device.STEPS)
+    return STEPS[name]
 
 
 async def outcome(function, *args):
@@ -268,7 +194,7 @@ async def main(job):
         if step["do"] == "raw":
             await attempt(raw, endpoint, step)
         else:
-            await attempt(STEPS[step["do"]], client, step)
+            await attempt(find(step["do"]), client, step)
     await client.close()
     counters = (client.sent, client.received, client.retransmitted, client.dropped)
     print(json.dumps({"counters": counters}))
