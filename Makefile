@@ -40,7 +40,7 @@ fuzz: setup  ## hostile input in full, some minutes; ARGS="cbor --inputs 5000000
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
 
-bench: setup  ## ratios to other CoAP clients and codecs, about 16 minutes; ARGS=--quick in one
+bench: setup  ## ratios to other CoAP clients and codecs, 12 to 16 minutes; ARGS=--quick in one
 	@$(GODWIT) bench $(ARGS)
 
 clean:  ## remove build/

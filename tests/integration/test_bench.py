@@ -12,7 +12,7 @@ from bench.body import body, digest
 from bench.downloads import Found, Plan
 from bench.jobs import AIOCOAP, LIBCOAP, OURS, Job, Link, Outcome, Runner
 from godwit.impair import Relay
-from godwit.places import BUILD
+from godwit.places import BUILD, REPO
 
 pytestmark = pytest.mark.limit(60)
 HAS_32_BIT = (BUILD / "bin" / "micropython32").exists()
@@ -307,3 +307,11 @@ def test_the_server_runs_as_a_program(tmp_path):
         uri = f"coap://127.0.0.1:{port}/fw?offset=40"
         done = subprocess.run([BUILD / "bin" / "coap-client", "-o", tmp_path / "got", uri], timeout=20, check=True)
         assert done.returncode == 0 and (tmp_path / "got").read_bytes() == body(100)[40:]
+
+
+def test_page_in_the_tree_is_of_a_full_run():
+    """What the README quotes: made by the plain command, and no table is missing."""
+    page = (REPO / "tools" / "bench" / "RESULTS.md").read_text()
+    assert "Written by `make bench`;" in page and "everything;" in page
+    for title in ("Goals", "Download of 256 KiB", "Links with a rate", "Encoding and decoding", "CBOR", "Heap after"):
+        assert f"## {title}" in page
