@@ -235,6 +235,7 @@ class MessageLayer:
                 slot = self._expire()
                 if slot is not None:
                     await self._transmit(slot, slot.mid)
+                    slot = None  # this frame lives on, and would keep a transfer alive, and its code
         except OSError as exc:
             error = exc
         finally:

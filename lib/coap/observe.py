@@ -19,6 +19,7 @@ _LISTENING = const(4)
 _GET = const(1)
 _OBSERVE = const(6)
 _BLOCK2 = const(23)
+_NOTIFIES = (0x43, 0x45)
 _MAX_AGE_S = const(60)  # what its absence means (RFC 7252 5.10.5)
 _HALF = const(0x800000)  # half the range of sequence numbers (RFC 7641 3.4)
 _FRESH_MS = const(128000)  # after so long any number is newer
@@ -150,12 +151,13 @@ class Observation(Pending):
         if self._renew_s is None:
             wait = min(_MAX_AGE_S if max_age is None else max_age, _FOREVER_S) * 1000 + 5000 + os.urandom(1)[0] * 39
         else:
-            wait = min(self._renew_s or _FOREVER_S, _FOREVER_S) * 1000
+            wait = int(min(self._renew_s or _FOREVER_S, _FOREVER_S) * 1000)
         self.deadline = time.ticks_add(time.ticks_ms(), wait)
 
     def _note(self, answer, number):
-        """Queue a notification with its sequence number, None when it has none: that one is the last."""
-        final = number is None or answer.code >= 0x80
+        """Queue a notification with its sequence number. One without, or of another code than 2.03 and 2.05, is the
+        last (RFC 7641 3.2, 4.2; ThingsBoard ends a watch with 2.02 and the number 0)."""
+        final = number is None or answer.code not in _NOTIFIES
         if not final and not self._is_newer(number):
             self.stale += 1
             return

@@ -1,6 +1,6 @@
 """Which block of a body to ask for next, and how many at a time: the book-keeping of download.py. Pure but for ticks.
 
-Congestion control: the window begins with 2 blocks and doubles per round trip until something is lost, then grows by
+Congestion control: the window begins with 1 block and doubles per round trip until something is lost, then grows by
 one per window. A loss halves it (once per round trip) when it tells of congestion: when the round trip has grown to
 twice its shortest time, because a queue has built up, or when a block is lost for the second time. A single loss
 without either is a radio's, and asking more slowly would not help against it: measured, lib/coap/README.md. A lost
@@ -16,7 +16,7 @@ _SENT = const(1)  # Pending.state
 _ACKED = const(2)
 _DONE = const(3)
 
-_INITIAL = const(2)
+_INITIAL = const(1)  # what it brings decides on the size of the others; libcoap makes an ETag per first block
 _LATE = const(3)
 _QUEUE_MS = const(50)  # a round trip may grow by so much for other reasons
 
