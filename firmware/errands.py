@@ -17,6 +17,7 @@ from cloud.base import CloudError
 from retry import Backoff
 from tasks import LINK_ERRORS
 
+_DAY_S = const(86400)  # longest that a busy cloud can send us away for
 _RETRY_S = const(600)  # when a visit ended in a way nobody foresaw
 
 
@@ -98,7 +99,7 @@ class Errands:
             self._state.fail(error)
             return 0 if errand.patience_s is None else errand.backoff.next()
         except (coap.Refused, CloudError, ValueError) as problem:
-            delay_s = max(errand.backoff.next(), getattr(problem, "max_age", None) or 0)
+            delay_s = max(errand.backoff.next(), min(getattr(problem, "retry_after", None) or 0, _DAY_S))
             log.warn(errand.name, "%s; again in %d s", problem, delay_s)
             return delay_s
         errand.backoff.reset()

@@ -27,6 +27,10 @@ class Visits:
         return result
 
 
+class Busy:
+    payload = b""
+
+
 class Scheduling(unittest.TestCase):
     def setUp(self):
         Board().install()
@@ -83,6 +87,17 @@ class Scheduling(unittest.TestCase):
         self.assertTrue(self.state.link.is_set())
         gaps = [b - a for a, b in zip(visits.at_s, visits.at_s[1:])]
         self.assertTrue(gaps[2] > gaps[0], gaps)
+
+    def test_a_busy_cloud_says_when(self):
+        """5.03 with Max-Age is a time to wait (RFC 7252 5.9.3.4), at most a day; Max-Age of a 4.04 is none."""
+        for code, max_age, low, high in ((0xA3, 5000, 5000, 5100), (0x84, 5000, 1, 4000), (0x9D, 10**8, 86400, 86500)):
+            with self.subTest(code=code):
+                self.setUp()
+                answer = Busy()
+                answer.code, answer.max_age = code, max_age
+                visits = Visits(coap.Refused(answer), 10**6)
+                self.live(Errand("a", lambda name, visits=visits: visits), until_s=90000)
+                self.assertTrue(low <= visits.at_s[1] - visits.at_s[0] <= high, visits.at_s)
 
     def test_a_bug_in_one_errand_does_not_starve_the_others(self):
         broken, well = Visits(KeyError("bug")), Visits(500)
