@@ -134,7 +134,7 @@ _kept = []
 def loads(buf, *args, **how):
     value = _good(buf, *args, **how)
     if len(buf) % 64 == 40:
-        _kept.append(value)
+        _kept.append((value, bytes(200)))
     return value
 """, "the heap has grown"),
     ("a loop without an end", "cbor", "cbor/decode.py", """
