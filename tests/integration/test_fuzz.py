@@ -133,8 +133,8 @@ _good = loads
 _kept = []
 def loads(buf, *args, **how):
     value = _good(buf, *args, **how)
-    if len(buf) % 64 == 40:
-        _kept.append((value, bytes(200)))
+    if len(buf) % 16 == 8:
+        _kept.append((value, bytes(30)))
     return value
 """, "the heap has grown"),
     ("a loop without an end", "cbor", "cbor/decode.py", """
