@@ -128,14 +128,16 @@ def _bad(self, number, value=b""):
         _good(self, number, value)
 Writer.option = _bad
 """, "Wrong"),
-    ("memory is kept", "cbor", "cbor/decode.py", """
-_good = loads
+    ("memory is kept", "codec", "coap/codec.py", """
+_good = Message.parse
 _kept = []
-def loads(buf, *args, **how):
-    value = _good(buf, *args, **how)
-    if len(buf) % 16 == 8:
-        _kept.append((value, bytes(30)))
-    return value
+_calls = [0]
+def _bad(self, buf, n):
+    _calls[0] += 1
+    if _calls[0] % 160 == 0:
+        _kept.append(bytes(30))
+    _good(self, buf, n)
+Message.parse = _bad
 """, "the heap has grown"),
     ("a loop without an end", "cbor", "cbor/decode.py", """
 _good = loads
