@@ -1,7 +1,8 @@
 """node's `coap` (npm) as a peer: its packages, installed once into build/node, and its server as a process.
 
 The versions are those of node/package-lock.json; npm checks their hashes. Which registry they come from is npm's own
-business. Where node or npm is missing the tests are skipped and say so; in CI that is a failure.
+business. Where node or npm is missing the tests are skipped and say so; in CI that is a failure, but a registry that
+does not answer is not.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +21,8 @@ from net_support import BIN, process
 _HERE = Path(__file__).resolve().parent / "node"
 _FILES = ("package.json", "package-lock.json")
 _MODULES = BIN.parent / "node"
-_LIMIT_S = 120
+_LIMIT_S = 100
+_NO_NETWORK = re.compile(r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ERR_SOCKET_TIMEOUT|ENETUNREACH")
 
 
 class Peer:
@@ -54,9 +57,13 @@ def _installed():
             for name in _FILES:
                 shutil.copy(_HERE / name, _MODULES / name)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            command += ["--fetch-retries=1", "--fetch-timeout=20000"]
             done = subprocess.run(command, cwd=_MODULES, capture_output=True, timeout=_LIMIT_S, check=False)
+            words = done.stderr.decode(errors="replace")
+            if done.returncode and _NO_NETWORK.search(words):
+                pytest.skip("npm's registry does not answer: node's coap is not tried")
             if done.returncode:
-                pytest.fail("npm ci: " + done.stderr.decode(errors="replace")[-2000:])
+                pytest.fail("npm ci: " + words[-2000:])
             stamp.write_text(digest)
     return _MODULES / "node_modules"
 
