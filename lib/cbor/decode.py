@@ -13,7 +13,7 @@ from micropython import const
 from cbor.item import CBORError, Simple, Tag, undefined
 
 _MAX_DEPTH = const(16)  # nested arrays, maps and tags; a deeper recursion would overflow an ESP32's C stack
-_MAX_ITEMS = const(1024)  # a one-byte item costs up to 48 bytes of heap: bounds what 8 KB of input can claim
+_MAX_ITEMS = const(1024)  # a one-byte item costs up to 64 bytes of heap: bounds what 8 KB of input can claim
 _MAX_BIGNUM = const(128)  # bytes: printing one takes time that grows with the square of its length
 _CONSTANTS = (False, True, None, undefined)  # simple values 20..23
 
