@@ -103,8 +103,11 @@ class Writer:
             else:
                 at = self._head(number - self._last, end - start)
                 self._last = number
-                for i in range(end - start):  # cheaper than a slice of a few bytes
-                    self._buf[at + i] = raw[start + i]
+                buf = self._buf
+                while start < end:  # cheaper than a slice of a few bytes
+                    buf[at] = raw[start]
+                    at += 1
+                    start += 1
             start = end + 1
             if start == size:
                 self.option(number)  # "a/" has an empty last segment, which is not "a"
@@ -125,9 +128,11 @@ class Writer:
             if value < 0 or value > 0xFFFFFFFF:
                 raise CodecError("option value")
             size = _uint_size(value)
-            at = self._head(delta, size)
-            for i in range(at + size - 1, at - 1, -1):
-                self._buf[i] = value & 0xFF
+            at = self._head(delta, size) + size
+            while size:
+                at -= 1
+                size -= 1
+                self._buf[at] = value & 0xFF
                 value >>= 8
         else:
             size = len(value)
@@ -138,6 +143,12 @@ class Writer:
     def _head(self, delta, size):
         """Write an option header at `n`, move `n` behind the value to come; returns where that begins."""
         at = self.n
+        if delta < 13 and size < 13:  # nearly all of them
+            self.n = end = at + 1 + size
+            if end > len(self._buf):
+                raise CodecError("message does not fit %d bytes" % len(self._buf))
+            self._buf[at] = delta << 4 | size
+            return at + 1
         high = _extend(delta)
         low = _extend(size)
         end = at + 1 + max(0, high - 12) + max(0, low - 12) + size
