@@ -69,7 +69,7 @@ def fetch(app, job, read, progress):
     from fota.fetch import Fetch
     from fota.space import room
 
-    return Fetch(
+    found = Fetch(
         app.root,
         job["id"],
         job["size"],
@@ -83,6 +83,8 @@ def fetch(app, job, read, progress):
         app.scratch,
         _settle,
     )
+    gc.collect()  # the first read loads what downloads: into one piece, not into the crumbs between garbage
+    return found
 
 
 def _settle():
