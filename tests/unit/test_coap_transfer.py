@@ -4,12 +4,19 @@ Scenarios: RFC 7959, RFC 8516, RFC 9175; facts/coap.md 2 (Golioth's server), 3.3
 """
 
 import asyncio
+import time
 import unittest
 
 import coap
+import coap.exchange
+import coap.messages
+import coap.rtt
+import coap.window
 from harness.aio import run
 from harness.coap_support import BODY, QUICK, Late, Script, Server, fetch
 from harness.fakenet import FakeEndpoint, opts
+
+_TIMED = (coap.exchange, coap.messages, coap.rtt, coap.window)
 
 
 class Misbehaving(unittest.TestCase):
@@ -83,6 +90,63 @@ class Misbehaving(unittest.TestCase):
         self.assertEqual((place, result.end), (BODY, True))
         server.spoil = lambda s, i: [s.ack(0x81)]
         self.assertIsInstance(fetch(server, window=1)[0], coap.Refused)
+
+
+class Leap:
+    """A clock that can be put forward, in place of `time` in the modules of coap."""
+
+    ticks_add = staticmethod(time.ticks_add)
+    ticks_diff = staticmethod(time.ticks_diff)
+
+    def __init__(self):
+        self.ahead_ms = 0
+
+    def ticks_ms(self):
+        return time.ticks_add(time.ticks_ms(), self.ahead_ms)
+
+
+class Long(unittest.TestCase):
+    """Transfers that last: over 93 s, where libcoap's client forgets them, and over EXCHANGE_LIFETIME (247 s)."""
+
+    def setUp(self):
+        self.leap = Leap()
+        for module in _TIMED:
+            module.time = self.leap
+
+    def tearDown(self):
+        for module in _TIMED:
+            module.time = time
+
+    def test_twenty_seconds_a_block(self):
+        for window in (1, 4):
+            with self.subTest(window=window):
+                server = Server()
+                began = self.leap.ahead_ms
+
+                def spoil(s, i, server=server):
+                    self.leap.ahead_ms += 20000
+                    return [server.give(s)]
+
+                server.spoil = spoil
+                tuning = dict(QUICK, ack_timeout_ms=5000)
+                result, place, put, _ = fetch(server, window=window, szx=4, tuning=tuning)
+                self.assertEqual((place, put, result.end), (BODY, len(BODY), True))
+                self.assertTrue(self.leap.ahead_ms - began >= 20 * 20000)
+                self.assertEqual(len({s.mid for s in server.seen}), 20)
+
+    def test_another_body_by_the_time_of_the_resume(self):
+        """Five minutes later the server has made another ETag: nothing is joined, and the caller begins anew."""
+        server = Server()
+        server.spoil = lambda s, i: b"" if i >= 2 else None
+        result, place, _, client = fetch(server, timeout_ms=60)
+        self.assertIsInstance(result, coap.Timeout)
+        offset, etag = client.transfer.offset, client.transfer.etag
+        self.leap.ahead_ms += 300000
+        server.spoil, server.etag = None, b"v2"
+        result, _, put, _ = fetch(server, offset=offset, etag=etag)
+        self.assertEqual((type(result), put, offset), (coap.ETagChanged, 0, 2048))
+        result, place, _, _ = fetch(server)
+        self.assertEqual((place, result.etag), (BODY, b"v2"))
 
 
 class Interrupted(unittest.TestCase):
