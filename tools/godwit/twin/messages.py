@@ -1,8 +1,8 @@
 """CoAP resource /msg: device messages to topics, CBOR turned into JSON (facts 5.5 and 6).
 
 msg/d2c and msg/{topic} take JSON or CBOR, msg/d2c/bulk an array whose elements become messages of their
-own, bin and raw take bytes and are kept as base64. A GNSS message also becomes location history.
-Called by site.py; list and insert also by rest_data.py.
+own, bin and raw take bytes and are kept as base64. inbox.py keeps them.
+Called by site.py.
 """
 
 import base64
@@ -11,7 +11,6 @@ import re
 from . import payload
 from .call import created
 from .errors import BAD_REQUEST, USAGE_LIMIT, ApiError
-from .store import dumps, iso, loads
 
 _TOPIC = re.compile(r"[A-Za-z0-9_.:@-]{1,128}(/[A-Za-z0-9_.:@-]{1,128})*")
 _PVT = {4: "lat", 5: "lng", 6: "acc", 7: "spd", 8: "hdg", 9: "alt"}
@@ -22,9 +21,9 @@ _MAX_APP_ID = 64
 class MessageApi:
     """Handlers of /msg."""
 
-    def __init__(self, store, locations, faults):
+    def __init__(self, store, inbox, faults):
         self._store = store
-        self._locations = locations
+        self._inbox = inbox
         self._faults = faults
 
     def routes(self):
@@ -40,19 +39,23 @@ class MessageApi:
     def post(self, call):
         """One message to d/{id}/d2c."""
         self._quota()
-        self._add(call.device, f"d/{call.device}/d2c", _message(call.load(), call.is_cbor))
+        self._inbox.add(call.device, f"d/{call.device}/d2c", _message(call.load(), call.is_cbor))
         return created()
 
     def post_topic(self, call):
-        """One message to the named topic."""
-        self._quota()
+        """One message to the named topic; the long names of bulk, bin and raw are those (facts 6.1)."""
         topic = "/".join(call.rest)
         if not _TOPIC.fullmatch(topic):
             raise ApiError(400, BAD_REQUEST, "topic not valid")
-        self._add(call.device, topic, _message(call.load(), call.is_cbor))
+        if call.rest[-2:] == ("d2c", "bulk") and not isinstance(call.load(), dict):
+            return self.post_bulk(call, topic)
+        if call.rest[-2:] in (("d2c", "bin"), ("d2c", "raw")):
+            return self.post_bytes(call, topic)
+        self._quota()
+        self._inbox.add(call.device, topic, _message(call.load(), call.is_cbor))
         return created()
 
-    def post_bulk(self, call):
+    def post_bulk(self, call, topic=None):
         """An array of messages, stored one by one with the same time of arrival."""
         self._quota()
         items = call.load()
@@ -62,41 +65,21 @@ class MessageApi:
         received = self._store.now_ms()
         with self._store.transaction():
             for message in messages:
-                self._add(call.device, f"d/{call.device}/d2c/bulk", message, received)
+                self._inbox.add(call.device, topic or f"d/{call.device}/d2c/bulk", message, received)
         return created()
 
-    def post_bytes(self, call):
+    def post_bytes(self, call, topic=None):
         """Opaque bytes: dictionary logs (bin) or anything (raw)."""
         self._quota()
         if not call.body:
             raise ApiError(400, BAD_REQUEST, "empty payload")
-        self._add(call.device, f"d/{call.device}/d2c/{call.path[-1]}", base64.b64encode(call.body).decode())
+        topic = topic or f"d/{call.device}/d2c/{call.path[-1]}"
+        self._inbox.add(call.device, topic, base64.b64encode(call.body).decode())
         return created()
 
     def _quota(self):
         if self._faults.take("quota"):
             raise ApiError(400, USAGE_LIMIT, "usage limit of the plan exceeded")
-
-    def _add(self, device, topic, message, received=None):
-        received = received or self._store.now_ms()
-        app_id = message.get("appId") if isinstance(message, dict) else None
-        app_id = app_id if isinstance(app_id, str) else None
-        self._store.insert(
-            "message", device=device, topic=topic, app_id=app_id, received_at=received, body=dumps(message)
-        )
-        if app_id == "GNSS":
-            self._locations.add_gnss(device, message.get("data"))
-
-
-def message_document(row, tenant):
-    """The REST view of a stored message."""
-    return {
-        "tenantId": tenant,
-        "topic": row["topic"],
-        "deviceId": row["device"],
-        "receivedAt": iso(row["received_at"]),
-        "message": loads(row["body"]),
-    }
 
 
 def _message(value, is_cbor):

@@ -8,8 +8,8 @@ import datetime
 from starlette.responses import Response
 
 from .errors import NOT_FOUND, invalid, not_found
+from .inbox import message_document
 from .location import location_document
-from .messages import message_document
 from .rest_app import listing, query, query_flag, query_list
 
 

@@ -19,6 +19,7 @@ from .faults import Faults, Link
 from .fota import Fota
 from .fota_api import FotaApi
 from .ground_fix import GroundFixApi
+from .inbox import Inbox
 from .location import Locations
 from .messages import MessageApi
 from .proxy import ProxyApi
@@ -59,6 +60,7 @@ class Twin:
         self._link = Link(self.faults, seed)
         self._remotes = {}
         self._locations = Locations(self.store)
+        self.inbox = Inbox(self.store, self._locations)
         self._dtls = dtls.Server(
             context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed
         )
@@ -129,7 +131,7 @@ class Twin:
     def _site(self):
         apis = [
             StateApi(self.devices),
-            MessageApi(self.store, self._locations, self.faults),
+            MessageApi(self.store, self.inbox, self.faults),
             GroundFixApi(self._locations),
             AgnssApi(self.world),
             FotaApi(self.fota),

@@ -58,6 +58,12 @@ CREATE TABLE IF NOT EXISTS proxy_block (
     n INTEGER PRIMARY KEY, t INTEGER, session INTEGER, device TEXT, host TEXT, path TEXT,
     offset INTEGER, size INTEGER);
 CREATE TABLE IF NOT EXISTS error (n INTEGER PRIMARY KEY, t INTEGER, place TEXT, error TEXT);
+CREATE TABLE IF NOT EXISTS alert (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE, device TEXT, created_at INTEGER, received_at INTEGER,
+    status TEXT, status_changed_at INTEGER, status_changed_by TEXT, body TEXT);
+CREATE TABLE IF NOT EXISTS binary_log (
+    n INTEGER PRIMARY KEY, device TEXT, received_at INTEGER, ts INTEGER, sequence INTEGER, format INTEGER,
+    data BLOB);
 CREATE INDEX IF NOT EXISTS message_device ON message (device, id);
 CREATE INDEX IF NOT EXISTS execution_device ON execution (device, n);
 """

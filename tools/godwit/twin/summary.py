@@ -35,6 +35,7 @@ def _totals(store, link, transport):
         "auth_failed": "SELECT COUNT(*) FROM auth WHERE reason IS NOT NULL",
         "messages": "SELECT COUNT(*) FROM message",
         "locations": "SELECT COUNT(*) FROM location",
+        "alerts": "SELECT COUNT(*) FROM alert",
         "proxy_bytes": "SELECT COALESCE(SUM(size), 0) FROM proxy_block",
         "errors": "SELECT COUNT(*) FROM error",
     }
