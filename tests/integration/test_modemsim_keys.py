@@ -105,8 +105,34 @@ def test_credentials_life(modem):
     assert terminal.ok(f"AT%CMNG=1,{TAG},0") == []
 
 
+def cose(text, public, payload=None):
+    """The payload of a COSE_Sign1 in base64url whose signature by `public` holds, self-described tag taken off."""
+    envelope = cbor2.loads(unb64(text))
+    protected, unprotected, attached, raw = envelope.value
+    assert (envelope.tag, cbor2.loads(protected), dict(unprotected)) == (18, {1: -7}, {4: b"\x21"})
+    assert (attached is None) == (payload is not None)
+    signed = cbor2.dumps(["Signature1", protected, b"", payload or attached])
+    der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    public.verify(der, signed, ec.ECDSA(hashes.SHA256()))
+    return plain(payload or attached)
+
+
+def plain(payload):
+    """Items of a self-described array, whether cbor2 unwraps the tag or not."""
+    assert payload[:3] == b"\xd9\xd9\xf7"
+    return list(cbor2.loads(payload[3:]))
+
+
+def factory(modem):
+    """(uuid as bytes, identity public key) as the simulator's factory wrote them down."""
+    record = modem.ask(get="identity")
+    key = serialization.load_pem_public_key(record["publicKey"].encode())
+    return bytes.fromhex(record["uuid"].replace("-", "")), key
+
+
 def test_keygen(modem):
     terminal = modem.terminal
+    uuid, identity = factory(modem)
     assert terminal.at(f"AT%KEYGEN={TAG},2") == "\r\n+CME ERROR: 519\r\n"
     (line,) = terminal.ok("AT%KEYGEN=5,2,0")
     body, envelope = line.removeprefix('%KEYGEN: "').removesuffix('"').split(".")
@@ -114,12 +140,49 @@ def test_keygen(modem):
     assert csr.is_signature_valid
     _, claims = verified(csr.public_key(), jwt(modem, ',0,"x","",5,2'))
     assert claims["sub"] == "x"
-    tagged = cbor2.loads(unb64(envelope))
-    assert tagged.tag == 18 and cbor2.loads(tagged.value[2])[3] == hashlib.sha256(unb64(body)).digest()
-    (line,) = terminal.ok("AT%KEYGEN=6,2,1")
-    public = serialization.load_der_public_key(unb64(line.split('"')[1].split(".")[0]))
-    verified(public, jwt(modem, ',0,"y","",6,2'))
-    assert terminal.at("AT%ATTESTTOKEN") == "\r\nERROR\r\n"
+    kind, who, tag, digest, nonce = cose(envelope, identity)
+    assert (kind, who, cbor2.loads(tag), len(nonce)) == (9, uuid, 5, 16)
+    assert digest == hashlib.sha256(unb64(body)).digest()
+    (line,) = terminal.ok("AT%KEYGEN=16842754,2,1")
+    body, envelope = line.split('"')[1].split(".")
+    verified(serialization.load_der_public_key(unb64(body)), jwt(modem, ',0,"y","",16842754,2'))
+    kind, who, tag, digest, _ = cose(envelope, identity)
+    assert (kind, who, tag, digest) == (8, uuid, b"\x1a\x01\x01\x00\x02", hashlib.sha256(unb64(body)).digest())
+
+
+def test_keygen_attributes_and_usage(modem):
+    terminal = modem.terminal
+    (line,) = terminal.ok('AT%KEYGEN=5,2,0,"O=Nordic Semiconductor,L=Trondheim,C=no,CN=0123456789","101010000"')
+    csr = x509.load_der_x509_csr(unb64(line.split('"')[1].split(".")[0]))
+    assert csr.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "0123456789"
+    usage = csr.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature and usage.key_encipherment and usage.key_agreement and not usage.key_cert_sign
+    for wrong in ('6,2,0,"no attribute"', '6,2,0,"CN=x","10101"', "6,8,0", "6,1,0"):
+        assert terminal.at("AT%KEYGEN=" + wrong) == "\r\n+CME ERROR: 50\r\n"
+        assert terminal.ok("AT%CMNG=1,6") == []  # nothing half made
+    modem.attach()
+    assert terminal.at("AT%KEYGEN=7,2,0") == "\r\n+CME ERROR: 518\r\n"
+
+
+def test_attestation_token(modem):
+    uuid, identity = factory(modem)
+    for command in ("AT%ATTESTTOKEN", 'AT%ATTESTTOKEN="challenge"'):
+        (line,) = modem.terminal.ok(command)
+        payload, envelope = line.removeprefix('%ATTESTTOKEN: "').removesuffix('"').split(".")
+        kind, who, device_type, firmware, nonce = cose(envelope, identity, unb64(payload))
+        assert (kind, who, device_type, len(firmware), len(nonce)) == (1, uuid, 6, 16, 16)
+    text = modem.terminal.ok("AT%DEVICEUUID")[0].removeprefix("%DEVICEUUID: ")
+    assert bytes.fromhex(text.replace("-", "")) == uuid
+    assert modem.terminal.ok("AT%XMODEMUUID") == ["%XMODEMUUID: " + text]
+    _, claims = verified(identity, jwt(modem, "0,0"))  # the same key signs an identity token
+    assert claims["iss"] == "nRF9151." + text and "sub" not in claims
+
+
+def test_content_is_looked_at(modem):
+    terminal = modem.terminal
+    for kind, content in ((0, "x"), (1, "-----BEGIN CERTIFICATE-----"), (2, "abc"), (3, "C0FFE")):
+        assert terminal.at(f'AT%CMNG=0,9,{kind},"{content}"') == "\r\n+CME ERROR: 527\r\n"
+    assert terminal.ok("AT%CMNG=1,9") == []
 
 
 def test_nvm_outlives_the_process(tmp_path):

@@ -1,7 +1,7 @@
 """The control socket: JSON lines over a Unix socket, for tests and for the day's orchestrator.
 
 {"fault": NAME, "arg": X, "count": N} | {"clear": NAME or null} | {"do": "reset" or an action fault}
-| {"get": "state" | "injected" | "counters"}. Every line is answered with one line, {"ok": true, ...} or
+| {"get": "state" | "injected" | "counters" | "identity"}. Every line is answered with one line, {"ok": true, ...} or
 {"ok": false, "error": "..."}.
 """
 
@@ -70,6 +70,7 @@ class Control:
             "state": self._core.state,
             "injected": lambda: {"injected": self._core.gnss.injected},
             "counters": lambda: {"counters": dict(self._core.log.counters)},
+            "identity": self._core.identity,
         }
         if request.get("get") not in values:
             raise ValueError("unknown request")

@@ -9,6 +9,7 @@ import uuid
 
 from godwit.modem.cells import Route
 from godwit.modem.gnss import Receiver
+from godwit.modem.keystore import public_pem
 from godwit.modem.radio import TIMING, Radio
 from godwit.modem.sockets import SocketTable
 
@@ -106,6 +107,10 @@ class Core:
         return {"cfun": self.cfun, "stat": self.radio.stat, "rrc": self.radio.rrc, "ip": self.radio.ip,
                 "eci": cell.eci if cell else None, "place": self.spot().place, "gnss": self.gnss.status,
                 "sockets": self.net.describe(), "faults": self.faults.state(), "now_ms": self.clock.now_ms()}
+
+    def identity(self):
+        """What the factory wrote down about this modem: UUID, IMEI, and the public half of its identity key (PEM)."""
+        return {"uuid": self.uuid, "imei": self.imei, "publicKey": public_pem(self.nvs.identity_key())}
 
     # what happens
 

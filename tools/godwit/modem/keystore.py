@@ -91,6 +91,12 @@ def private_pem(key):
                              serialization.NoEncryption()).decode()
 
 
+def public_pem(key):
+    """SubjectPublicKeyInfo PEM text of a private key's other half."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
 def load_private(pem):
     """P-256 private key from PEM text. Raises ValueError for anything else."""
     try:

@@ -1,7 +1,9 @@
-"""What the modem signs: %JWT (nrfcloud.md 3.2) and %KEYGEN's CSR or public key.
+"""What the modem signs: %JWT (nrfcloud.md 3.2), %KEYGEN's CSR or public key, %ATTESTTOKEN (nrfcloud.md 13.3).
 
-ES256 with the signature as raw r || s. Header and claims are those of the modem: typ, alg, kid; iss, jti, iat, sub,
-aud, exp. Called by the personality's key commands.
+ES256 with the signature as raw r || s. Header and claims of a token are those of the modem: typ, alg, kid; iss, jti,
+iat, sub, aud, exp. What attests something is a COSE_Sign1 (RFC 9052) by the factory's identity key, as public tokens
+of real modems show it: tag 18, protected {1: -7}, unprotected {4: h'21'} (the key's name, -2 in CBOR), and a payload
+that begins with the tag of self-described CBOR. Called by the personality's key commands.
 """
 
 import base64
@@ -14,9 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.x509.oid import NameOID
 
-_KEYGEN_MESSAGE = 5  # public key message of the modem's COSE envelope
+_IDENTITY_MESSAGE, _PUBLIC_KEY_MESSAGE, _CSR_MESSAGE = 1, 8, 9  # the first item of a payload
+_DEVICE_TYPE = 6  # nRF9151 LACA
+_SELF_DESCRIBED = 55799
+_KEY_NAME = cbor2.dumps(-2)  # identity_key
 
 
 def b64url(data):
@@ -52,18 +56,48 @@ def jwt(key, issuer, firmware_uuid, subject="", audience="", issued=None, lifeti
     return signed + "." + b64url(sign_raw(key, signed.encode()))
 
 
-def keygen_answer(key, identity, device_uuid, tag, as_csr, common_name):
-    """%KEYGEN's `<body>.<COSE>`: body is a DER CSR or SubjectPublicKeyInfo, the envelope attests its hash."""
-    body = _csr(key, common_name) if as_csr else public_der(key)
-    uuid_bytes = bytes.fromhex(device_uuid.replace("-", ""))
-    payload = cbor2.dumps([_KEYGEN_MESSAGE, uuid_bytes, tag, hashlib.sha256(body).digest(), secrets.token_bytes(16)])
+def keygen_answer(key, identity, device_uuid, tag, as_csr, subject, usage=None):
+    """%KEYGEN's `<body>.<COSE>`: body is a DER CSR or SubjectPublicKeyInfo, the envelope attests its hash.
+
+    `subject` is the CSR's name in the form "CN=x,O=y"; `usage` nine binary digits in the order of X.509's KeyUsage.
+    Raises ValueError when they are not.
+    """
+    body = _csr(key, subject, usage) if as_csr else public_der(key)
+    message = _CSR_MESSAGE if as_csr else _PUBLIC_KEY_MESSAGE
+    digest = hashlib.sha256(body).digest()
+    payload = _payload(message, _uuid_bytes(device_uuid), cbor2.dumps(tag), digest, secrets.token_bytes(16))
+    return b64url(body) + "." + b64url(_sign1(identity, payload, payload))
+
+
+def attestation(identity, device_uuid, firmware_uuid):
+    """%ATTESTTOKEN's `<payload>.<COSE>`: who the device is; the envelope's own payload is nil (detached)."""
+    payload = _payload(_IDENTITY_MESSAGE, _uuid_bytes(device_uuid), _DEVICE_TYPE, _uuid_bytes(firmware_uuid),
+                       secrets.token_bytes(16))  # fmt: skip
+    return b64url(payload) + "." + b64url(_sign1(identity, payload, None))
+
+
+def _payload(*items):
+    return cbor2.dumps(cbor2.CBORTag(_SELF_DESCRIBED, list(items)))
+
+
+def _uuid_bytes(text):
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def _sign1(key, payload, attached):
     protected = cbor2.dumps({1: -7})
-    to_sign = cbor2.dumps(["Signature1", protected, b"", payload])
-    envelope = cbor2.CBORTag(18, [protected, {4: b"\x00"}, payload, sign_raw(identity, to_sign)])
-    return b64url(body) + "." + b64url(cbor2.dumps(envelope))
+    signature = sign_raw(key, cbor2.dumps(["Signature1", protected, b"", payload]))
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, {4: _KEY_NAME}, attached, signature]))
 
 
-def _csr(key, common_name):
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
+def _csr(key, subject, usage):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name.from_rfc4514_string(subject))
+    if usage is not None:
+        builder = builder.add_extension(_key_usage(usage), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _key_usage(digits):
+    if len(digits) != 9 or set(digits) - {"0", "1"}:
+        raise ValueError("key usage is nine binary digits")
+    return x509.KeyUsage(*[digit == "1" for digit in digits])

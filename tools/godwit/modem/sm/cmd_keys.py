@@ -1,7 +1,6 @@
-"""Credentials and tokens: %CMNG, %KEYGEN, %JWT (modems.md 2A.11, nrfcloud.md 3.2).
+"""Credentials and tokens: %CMNG, %KEYGEN, %JWT, %ATTESTTOKEN (modems.md 2A.11, nrfcloud.md 3.2, 13.3)."""
 
-%ATTESTTOKEN answers ERROR: its content is only known to Nordic's factory.
-"""
+import re
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -10,9 +9,16 @@ from godwit.modem.core import HARDWARE
 from godwit.modem.sm.grammar import CmeError, CommandError
 from godwit.modem.sm.registry import command
 
-NOT_FOUND, NO_ACCESS, NOT_WHEN_ACTIVE, EXISTS, NO_TOKEN, BAD_PARAMETERS = 513, 514, 518, 519, 525, 50
+NOT_FOUND, NO_ACCESS, NOT_WHEN_ACTIVE, EXISTS, NO_TOKEN, BAD_CONTENT, BAD_PARAMETERS = 513, 514, 518, 519, 525, 527, 50
 _FIRMWARE_UUID = "7b4c1f7e-5d5f-4c57-9df1-3c0f4c1f2a77"
 _MAX_LIFETIME_S = 604800
+# What the content of a credential has to look like (types: keystore.py); the modem looks no deeper when it is written.
+_CONTENT = {
+    keystore.ROOT_CA: re.compile(r"\s*-----BEGIN CERTIFICATE-----\s.*-----END CERTIFICATE-----\s*", re.DOTALL),
+    keystore.CLIENT_CERT: re.compile(r"\s*-----BEGIN CERTIFICATE-----\s.*-----END CERTIFICATE-----\s*", re.DOTALL),
+    keystore.CLIENT_KEY: re.compile(r"\s*-----BEGIN [A-Z ]*PRIVATE KEY-----\s.*-----END .*", re.DOTALL),
+    keystore.PSK: re.compile(r"([0-9A-Fa-f]{2})+"),
+}
 
 
 @command("%CMNG", "set")
@@ -35,6 +41,8 @@ async def _write(dev, params):
     tag, kind = _key_of(params)
     content = params.text(3)
     await _change(dev)
+    if not _CONTENT.get(kind, re.compile(".+", re.DOTALL)).fullmatch(content):
+        raise CmeError(BAD_CONTENT)
     dev.core.nvs.put(tag, kind, content)
     dev.core.log.event("credential", tag=tag, kind=kind, size=len(content))
 
@@ -73,9 +81,14 @@ async def _generate(dev, params):
     if dev.core.nvs.get(tag, kind) is not None:
         raise CmeError(EXISTS)
     key = ec.generate_private_key(ec.SECP256R1())
+    subject, usage = params.text(3, default="") or f"CN={dev.core.uuid}", params.text(4, default="") or None
+    identity = dev.core.nvs.identity_key()
+    try:
+        answer = tokens.keygen_answer(key, identity, dev.core.uuid, tag, not as_public, subject, usage)
+    except ValueError as err:
+        raise CmeError(BAD_PARAMETERS) from err
     dev.core.nvs.put(tag, kind, keystore.private_pem(key))
     dev.core.log.event("keygen", tag=tag)
-    answer = tokens.keygen_answer(key, dev.core.nvs.identity_key(), dev.core.uuid, tag, not as_public, dev.core.uuid)
     return f'%KEYGEN: "{answer}"'
 
 
@@ -114,4 +127,8 @@ def _signing_key(core, tag):
 
 @command("%ATTESTTOKEN", "set", "exec")
 def _attest(dev, params):
-    raise CommandError
+    params.at_most(1)
+    params.text(0, default="")  # a challenge: accepted, and not part of what the service looks at
+    answer = tokens.attestation(dev.core.nvs.identity_key(), dev.core.uuid, _FIRMWARE_UUID)
+    dev.core.log.event("attest")
+    return f'%ATTESTTOKEN: "{answer}"'
