@@ -26,7 +26,9 @@ def uplink(app):
 def locate(app):
     from tasks.locate import Locate
 
-    return Locate(app.state, app.config, app.records, app.modem, app.cloud, app.heap, app.scratch)
+    wifi = board.wifi() if hasattr(board, "wifi") else None
+    folder = app.root + "/data/pgps"
+    return Locate(app.state, app.config, app.records, app.modem, app.cloud, app.heap, app.scratch, wifi, folder)
 
 
 def update(app):

@@ -27,6 +27,12 @@ SCHEMA = {
     "update_interval_s": (int, 60, 604800, 7200, True),
     "health_interval_s": (int, 60, 604800, 21600, True),
     "gnss_timeout_s": (int, 10, 600, 120, True),
+    "agnss_mask_deg": (int, -1, 90, -1, True),
+    "pgps": (int, 0, 42, 0, True),
+    "ground_fix_cells": (int, 1, 5, 1, True),
+    "ground_fix_reply": (bool, None, None, True, True),
+    "ground_fix_confident": (bool, None, None, False, True),
+    "ground_fix_fallback": (bool, None, None, True, True),
     "alerts": (bool, None, None, True, False),
     "log_level": (int, 1, 4, 3, False),
 }

@@ -14,8 +14,9 @@ class State:
         self.registration = {}  # tasks.link: what modem.attach() said
         self.control = None  # tasks.shadow: the control section in use
         self.cell = None  # tasks.locate: last serving cell
-        self.place = None  # tasks.locate: last position by cell
+        self.place = None  # tasks.locate: last position by the cloud
         self.fix = None  # tasks.locate: last GNSS fix
+        self.given = {}  # tasks.locate: what assistance the receiver was given, and when (cloud.base)
         self.lost = 0  # records: measurements that flash did not take
         self.heap_peak = 0  # tasks.health: most bytes seen in use after a collection
         self.restarts = {}  # supervisor: task name -> how often it died

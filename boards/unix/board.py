@@ -6,10 +6,12 @@ is moved forward instead, which the simulator and the twin follow (see tools/god
 """
 
 import asyncio
+import json
 import os
 import struct
 import sys
 import time
+from binascii import unhexlify
 
 from micropython import const
 
@@ -84,6 +86,25 @@ modem_power = None  # no power key on the desk
 
 def journal_device():
     return flashdev.journal(os.getenv("GODWIT_FLASH"))
+
+
+class _Wifi:
+    """A Wi-Fi radio that hears what a JSON file says: [{"mac": "00:18:39:59:8c:53", "rssi_dbm": -42, "channel": 6}]."""
+
+    def __init__(self, path):
+        self._path = path
+
+    async def scan(self):
+        """-> list of access points in range; OSError when the radio does not work."""
+        with open(self._path) as file:
+            points = json.load(file)
+        return [dict(point, mac=unhexlify(point["mac"].replace(":", ""))) for point in points]
+
+
+def wifi():
+    """-> the radio for scanning, or None: there is one when GODWIT_WIFI names its file."""
+    path = os.getenv("GODWIT_WIFI")
+    return _Wifi(path) if path else None
 
 
 def feed_watchdog():

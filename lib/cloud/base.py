@@ -11,10 +11,18 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
     report(changes)                merge a dict into what the cloud shows as reported; None deletes a key  (CONFIG)
     request_desired(changes)       the same for the wanted state: how a setting is refused                 (CONFIG)
     fetch_config()                 -> dict of what the cloud wants changed, or None                        (CONFIG)
-    locate(cell)                   -> place, or None when the cloud cannot tell                            (LOCATE)
-    assistance_parts(need, cell)   (not a coroutine) -> list of opaque parts to fetch one by one, in the order of
-                                   injection, each at most ASSIST_MAX bytes; [] when there is nothing to fetch (ASSIST)
+    locate(cells, points, reply, confident, fallback)  -> place, None when the cloud cannot tell, {} when it knows and
+                                   was asked not to answer. All but `cells` may be left out: access points (), an answer
+                                   True, a radius for 95 instead of 68 % False, the area when the cell is unknown True (LOCATE)
+    assistance_parts(need, cell, given, mask)  (not a coroutine) -> list of opaque parts to fetch one by one, in the order
+                                   of injection, each at most ASSIST_MAX bytes; [] when there is nothing to fetch. `given`:
+                                   dict that the caller keeps, of what was fetched when, and empties when the receiver
+                                   refuses it; `mask`: only satellites above so many degrees, None for all        (ASSIST)
     assistance(part, cell, mv)     fill memoryview `mv` with one part -> bytes, ready for agnss_inject()   (ASSIST)
+    predictions(folder, count, mv) keep predicted ephemerides for `count` times 4 h on flash in `folder`, made when absent
+                                   -> bytes fetched, 0 when enough are there; `mv` to work in, 4096 bytes or more (PREDICT)
+    predicted(folder, need, place, mv)  (not a coroutine) -> part of `mv` (4096 bytes or more) with what can be given to
+                                   the receiver now without a network, ready for agnss_inject(), or None    (PREDICT)
     update_check()                 -> the job waiting for this device, or None                             (UPDATE)
     update_read(job, offset, mv)   fill `mv` with the image from `offset` -> bytes read, short at its end  (UPDATE)
     update_report(id, state, detail)  tell how job `id` stands: STARTED, SUCCEEDED, FAILED or REJECTED     (UPDATE)
@@ -23,8 +31,9 @@ Shapes
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, or for "gnss" the fix dict of modem.base
     cell    the serving-cell dict of modem.base, with "neighbours"
+    point   a Wi-Fi access point: {"mac" (6 bytes), "rssi_dbm", "channel"}, and what else the board knows
     need    the assistance need of modem.base
-    place   {"lat", "lon" (1e-7 degree), "acc_mm", "how" (str)}
+    place   {"lat", "lon" (1e-7 degree), "acc_mm", "how" (str)}, and "time" (Unix s) for predicted()
     job     {"id", "kind", "version", "size", "key", ...}: an update on offer; "key" names the image, so that progress
             on one image is never taken for another's. Backends may add private entries.
 """
@@ -37,6 +46,7 @@ CONFIG = "config"
 PUBLISH = "publish"
 LOCATE = "locate"
 ASSIST = "assist"
+PREDICT = "predict"
 UPDATE = "update"
 
 # Neutral job states of update_report(); each backend maps them to its own words.

@@ -1,4 +1,4 @@
-"""nRF Cloud A-GNSS assistance, schema version 1: stream parser, what to ask for, what is still held (nrfcloud.md 9).
+"""nRF Cloud A-GNSS assistance, schema version 1: stream parser, what to ask for, what not again (nrfcloud.md 9).
 
 Pure. Called by lib/cloud (which types to request) and by whoever checks or converts an answer before it goes to a
 receiver. The conversion to the modem's own structs is gnss.agnss_nrf91. RAM: one element (62 bytes).
@@ -25,25 +25,22 @@ QZSS_ALMANAC = const(11)
 QZSS_EPHEMERIS = const(12)
 QZSS_INTEGRITY = const(13)
 
-# Element sizes in bytes by type; the clock is 12 useful bytes and 4 of padding (nrfcloud.md 9.1).
-SIZES = {1: 14, 2: 62, 3: 31, 4: 8, 5: 8, 6: 4, 7: 16, 8: 15, 9: 4, 11: 31, 12: 62, 13: 4}
+# Element sizes in bytes by type; the clock is 12 useful bytes and 4 of padding, 14 to 17 are Galileo (nrfcloud.md 9.1).
+# Type 10 marks a file of predictions and is no element.
+SIZES = {1: 14, 2: 62, 3: 31, 4: 8, 5: 8, 6: 4, 7: 16, 8: 15, 9: 4, 11: 31, 12: 62, 13: 4, 14: 24, 15: 61, 16: 8, 17: 8}
 
 _GPS = const(1)
 _QZSS = const(3)
 
-# How long an element serves, in s. Clock and TOW are true only when they are injected: never held.
-_VALID_S = {
-    UTC: 7 * 86400,
-    EPHEMERIS: 7200,
-    ALMANAC: 7 * 86400,
-    KLOBUCHAR: 86400,
-    NEQUICK: 86400,
-    LOCATION: 3600,
-    INTEGRITY: 7200,
-    QZSS_ALMANAC: 7 * 86400,
-    QZSS_EPHEMERIS: 7200,
-    QZSS_INTEGRITY: 7200,
+# Sets that may stay incomplete for ever, because a satellite is out of service or was not asked for: how long one
+# serves in s, which of the receiver's masks says what it lacks, and what that mask is when it lacks everything.
+_SETS = {
+    EPHEMERIS: (7200, _GPS, 0, 0xFFFFFFFF),
+    ALMANAC: (7 * 86400, _GPS, 1, 0xFFFFFFFF),
+    QZSS_EPHEMERIS: (7200, _QZSS, 0, 0x3FF),
+    QZSS_ALMANAC: (7 * 86400, _QZSS, 1, 0x3FF),
 }
+_FILTERED_S = const(6600)  # ephemerides of the satellites in view: 110 min, others have risen by then (nrfcloud.md 9.3)
 
 
 class AgnssError(ValueError):
@@ -89,24 +86,33 @@ def types_for(need, located=True):
     return types
 
 
-class Held:
-    """What a receiver was given and when, so that it is not fetched again while it serves. Times are Unix s."""
+def missing(types, given, need, now_s, filtered=False):
+    """-> those of `types` that are worth fetching, after `given` (dict: element type -> Unix time when it was fetched).
 
-    def __init__(self):
-        self._given = {}
+    The receiver's word counts: what it lacks altogether is fetched. Of a set of which it holds a part, the rest is not
+    fetched again while what it was given still serves; it would not come the second time either. `filtered`: only the
+    ephemerides of the satellites in view are asked for."""
+    found = []
+    for kind in types:
+        if kind in _SETS:
+            valid_s, system, which, everything = _SETS[kind]
+            if filtered and kind == EPHEMERIS:
+                valid_s = _FILTERED_S
+            lacks = need["systems"][system][which] & everything
+            age_s = now_s - given.get(kind, -valid_s)
+            if lacks != everything and 0 <= age_s < valid_s:
+                continue
+        found.append(kind)
+    return found
 
-    def injected(self, types, now_s):
-        for kind in types:
-            if kind in _VALID_S:
-                self._given[kind] = now_s
 
-    def missing(self, types, now_s):
-        """-> those of `types` that are not held any more."""
-        return [t for t in types if not 0 <= now_s - self._given.get(t, -_VALID_S.get(t, 0)) < _VALID_S.get(t, 0)]
-
-    def forget(self):
-        """The receiver lost everything (restart)."""
-        self._given.clear()
+def check(blob):
+    """-> the first element type that is not known in a whole answer, None when all are: what follows such a type cannot
+    be read by anybody. Raises AgnssError, AgnssRefused."""
+    parser = Parser(lambda kind, index, element: None)
+    parser.feed(blob)
+    parser.finish()
+    return parser.unknown
 
 
 class Parser:

@@ -3,7 +3,7 @@
 import struct
 import unittest
 
-from gnss.agnss import AgnssError, AgnssRefused, Held, Parser, types_for
+from gnss.agnss import SIZES, AgnssError, AgnssRefused, Parser, check, missing, types_for
 from gnss.agnss_nrf91 import Converter
 from harness.rng import Rng, seed
 
@@ -56,9 +56,31 @@ class Stream(unittest.TestCase):
         self.assertEqual(parse(b"\x01\x02\x00\x00" + INTEGRITY)[0], [(9, 0, INTEGRITY[3:])])
         self.assertEqual(parse(b"\x01")[0], [])
 
+    def test_qzss_and_galileo_are_passed_through(self):
+        """Sizes by nrfcloud.md 9.1: what follows them is not lost."""
+        expected = {11: 31, 12: 62, 13: 4, 14: 24, 15: 61, 16: 8, 17: 8}
+        for kind, size in expected.items():
+            self.assertEqual(SIZES[kind], size)
+            body = bytes(range(1, size + 1))
+            for step in (0, 1, 7):
+                found, parser = parse(b"\x01" + bytes((kind, 2, 0)) + body * 2 + INTEGRITY, step)
+                self.assertEqual(found, [(kind, 0, body), (kind, 1, body), (9, 0, INTEGRITY[3:])])
+                self.assertIsNone(parser.unknown)
+
     def test_unknown_type_ends_the_reading(self):
-        found, parser = parse(b"\x01" + INTEGRITY + b"\x0e\x05\x00whatever" + CLOCK, 4)
-        self.assertEqual((found, parser.unknown), ([(9, 0, INTEGRITY[3:])], 14))
+        for kind in (0, 10, 18, 255):
+            blob = b"\x01" + INTEGRITY + bytes((kind, 5, 0)) + b"whatever" + CLOCK
+            found, parser = parse(blob, 4)
+            self.assertEqual((found, parser.unknown), ([(9, 0, INTEGRITY[3:])], kind))
+            self.assertEqual(check(blob), kind)
+
+    def test_check(self):
+        self.assertIsNone(check(b"\x01" + TOW + CLOCK))
+        self.assertRaises(AgnssError, check, b"\x01" + TOW + CLOCK[:-1])
+        self.assertRaises(AgnssError, check, b"")
+        with self.assertRaises(AgnssRefused) as caught:
+            check(b'{"appId":"AGNSS","messageType":"DATA","err":42200}')
+        self.assertEqual(caught.exception.code, 42200)
 
     def test_cut_off(self):
         blob = b"\x01" + TOW + LOCATION
@@ -114,19 +136,35 @@ class Requests(unittest.TestCase):
         ):
             self.assertEqual(types_for({"flags": flags, "systems": systems}, located), expected)
 
-    def test_held(self):
-        held = Held()
-        types = [2, 3, 6, 7, 8]
-        self.assertEqual(held.missing(types, 1000000), types)
-        held.injected(types, 1000000)
-        self.assertEqual(held.missing(types, 1000000), [6, 7])  # time passes: never held
-        self.assertEqual(held.missing(types, 1000000 + 7199), [6, 7, 8])
-        self.assertEqual(held.missing(types, 1000000 + 7200), [2, 6, 7, 8])
-        self.assertEqual(held.missing(types, 1000000 + 8 * 86400), types)
-        self.assertEqual(held.missing(types, 999999), types)  # the clock was set back: do not trust
-        held.injected(types, 2000000)
-        held.forget()
-        self.assertEqual(held.missing(types, 2000000), types)
+    def missing(self, types, given, ephemerides, almanacs=0xFFFFFFFF, now_s=1000000, filtered=False):
+        need = {"flags": 0x3F, "systems": {1: (ephemerides, almanacs), 3: (0x3FF, 0x001)}}
+        return missing(types, given, need, now_s, filtered)
+
+    def test_what_is_lacking_altogether_is_fetched(self):
+        types = [1, 2, 3, 4, 6, 7, 8, 9]
+        given = dict([(kind, 1000000) for kind in types])
+        self.assertEqual(self.missing(types, {}, 0xFFFFFFFF), types)
+        self.assertEqual(self.missing(types, given, 0xFFFFFFFF), types)  # it has lost everything
+        self.assertEqual(self.missing([12, 11], {12: 1000000, 11: 1000000}, 1), [12])
+
+    def test_the_rest_of_a_set_is_not_fetched_again_while_it_serves(self):
+        given = {2: 1000000, 3: 1000000}
+        for age_s, almanacs, wanted in (
+            (0, 0xFFFFFFFF, [1, 3]),
+            (0, 1, [1]),
+            (7199, 1, [1]),
+            (7200, 1, [1, 2]),
+            (7 * 86400 - 1, 1, [1, 2]),
+            (7 * 86400, 1, [1, 2, 3]),
+            (-1, 1, [1, 2, 3]),  # the clock was set back: do not trust it
+        ):
+            self.assertEqual(self.missing([1, 2, 3], given, 0x80, almanacs, 1000000 + age_s), wanted, age_s)
+
+    def test_satellites_in_view_are_asked_for_every_110_minutes(self):
+        given = {2: 1000000}
+        self.assertEqual(self.missing([2], given, 0xFFFF0000, now_s=1000000 + 6599, filtered=True), [])
+        self.assertEqual(self.missing([2], given, 0xFFFF0000, now_s=1000000 + 6600, filtered=True), [2])
+        self.assertEqual(self.missing([2], given, 0xFFFFFFFF, now_s=1000000 + 60, filtered=True), [2])
 
 
 class Structs(unittest.TestCase):

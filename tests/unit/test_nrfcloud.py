@@ -2,13 +2,13 @@
 
 import json
 import unittest
-from binascii import hexlify, unhexlify
+from binascii import hexlify
 
 import clock
 import coap
 from cbor import Decimal
 from cloud import base, load, nrfcloud
-from cloud.nrfcloud import jobs, location, messages
+from cloud.nrfcloud import jobs, messages
 from harness.aio import run
 
 
@@ -16,28 +16,7 @@ def text(raw):
     return hexlify(raw).decode()
 
 
-# Source: nrfcloud.md 5.1 (definite form of the seed sample; the multi-cell vector).
-GROUND_FIX = (
-    (
-        {"mcc": 244, "mnc": 12, "eci": 186369, "tac": 12001, "earfcn": None, "ta": None, "neighbours": []},
-        "a11381a40618f4070c081a0002d80109192ee1",
-    ),
-    (
-        {
-            "mcc": 310,
-            "mnc": 120,
-            "eci": 167899669,
-            "tac": 13601,
-            "earfcn": 41490,
-            "ta": 20000,
-            "rsrp_dbm": -90,
-            "rsrq_db": -8.5,
-            "neighbours": [{"earfcn": 41490, "pci": 143, "rsrp_dbm": -90, "rsrq_db": -8.0, "time_diff": 300}],
-        },
-        "a11381a906190136071878081a0a01f215091935210119a2120a194e200b81a50119a21202188f03385904fac1000000"
-        "0519012c03385904fac1080000",
-    ),
-)
+CELL = {"mcc": 244, "mnc": 12, "eci": 186369, "tac": 12001, "neighbours": []}
 
 # Source: nrfcloud.md 5.5.
 MESSAGES = (
@@ -73,60 +52,6 @@ JOB = {
         "version": "1.1.0",
     },
 }
-
-
-class Location(unittest.TestCase):
-    def test_ground_fix_requests(self):
-        for cell, wanted in GROUND_FIX:
-            self.assertEqual(text(location.ground_fix(cell)), wanted)
-
-    def test_unknown_levels_are_left_out_and_zero_is_not_unknown(self):
-        cell = {"mcc": 244, "mnc": 0, "eci": 1, "tac": 2, "ta": 0, "rsrp_dbm": None, "neighbours": None}
-        self.assertEqual(text(location.ground_fix(cell)), "a11381a50618f40700080109020a00")
-
-    def test_timing_advance_is_clamped_and_neighbours_are_five_at_most(self):
-        neighbour = {"earfcn": 1, "pci": 2}
-        cell = {"mcc": 1, "mnc": 1, "eci": 1, "tac": 1, "ta": 65535, "neighbours": [neighbour] * 9}
-        raw = text(location.ground_fix(cell))
-        self.assertTrue("0a195020" in raw)  # 20512
-        self.assertTrue("0b85" in raw)
-
-    def test_place_from_the_answer(self):  # nrfcloud.md 5.2
-        raw = unhexlify("a401fb4046c315a4acf31302fbc05eac0ee06d93810319012c04654d43454c4c")
-        self.assertEqual(
-            location.place(raw), {"lat": 455240980, "lon": -1226884080, "acc_mm": 300000, "how": "MCELL"}
-        )
-
-    def test_uncertainty_may_be_a_float(self):
-        raw = unhexlify("a401fb4046c315a4acf31302fbc05eac0ee06d938103fb4072c8000000000004655343454c4c")
-        self.assertEqual(location.place(raw)["acc_mm"], 300500)
-
-    def test_numbers_that_are_none(self):
-        nan, inf, right = b"\xf9\x7e\x00", b"\xfa\xff\x80\x00\x00", b"\xf9\x3c\x00"
-        for values in ((nan, right, right), (right, inf, right), (right, right, nan), (right, right, inf)):
-            with self.subTest(values=values):
-                raw = b"\xa4\x01" + values[0] + b"\x02" + values[1] + b"\x03" + values[2] + b"\x04\x61x"
-                with self.assertRaises(ValueError):
-                    location.place(raw)
-
-    def test_not_a_place(self):
-        for wrong in ("", "a0", "80", "f6", "a4010102020303", "a401010202030304624d43", "01", "ff"):
-            with self.subTest(wrong=wrong):
-                with self.assertRaises(ValueError):
-                    location.place(unhexlify(wrong))
-
-    def test_agnss_request(self):  # nrfcloud.md 5.3
-        cell = {"mcc": 244, "mnc": 91, "eci": 36078631, "tac": 4099, "rsrp_dbm": -90}
-        self.assertEqual(
-            text(location.agnss([1, 2], cell)), "a601820102021a022684270518f406185b07385908191003"
-        )
-        self.assertEqual(text(location.agnss([1, 2], None)), "a101820102")
-
-
-    def test_agnss_is_asked_for_in_parts_that_fit_a_small_heap(self):
-        self.assertEqual(location.agnss_parts([1, 2, 3, 9, 4, 6, 7, 8]), [[1, 9, 4, 6, 7, 8], [2], [3]])
-        self.assertEqual(location.agnss_parts([2]), [[2]])
-        self.assertEqual(location.agnss_parts([]), [])
 
 
 class Messages(unittest.TestCase):
@@ -297,18 +222,18 @@ class Session(unittest.TestCase):
         mv = memoryview(bytearray(100))
 
         async def job(cloud):
-            return await cloud.assistance([2], None, mv)
+            return await cloud.assistance(([2], None, {}), None, mv)
 
         for body in (b"", b'{"err":42200}', b"\x02"):
             with self.subTest(body=body):
                 with self.assertRaises(base.CloudError):
                     self.play([Answer(max_age=3600), Answer(body)], job)
-        self.assertEqual(self.play([Answer(max_age=3600), Answer(b"\x01x")], job), 2)
-        self.assertEqual(bytes(mv[:2]), b"\x01x")
+        self.assertEqual(self.play([Answer(max_age=3600), Answer(b"\x01\x09\x01\x00\x00\x00\x00\x00")], job), 8)
+        self.assertEqual(bytes(mv[:2]), b"\x01\x09")
 
     def test_no_job_no_delta_no_position(self):
         async def job(cloud):
-            return (await cloud.update_check(), await cloud.fetch_config(), await cloud.locate(GROUND_FIX[0][0]))
+            return (await cloud.update_check(), await cloud.fetch_config(), await cloud.locate([CELL]))
 
         found = self.play([Answer(max_age=3600), refused(0x84), Answer(b""), refused(0x84)], job)
         self.assertEqual(found, (None, None, None))

@@ -25,7 +25,7 @@ ARROWS = {
     "journal": {"log", "store"},
     "coap": {"clock", "log", "retry"},
     "at": {"log"},
-    "gnss": {"cbor", "clock", "log"},
+    "gnss": {"cbor", "clock", "log", "store"},
     "net": {"at", "log", "retry"},
     "modem": {"at", "clock", "gnss", "log", "retry"},
     "fota": {"cbor", "log", "retry", "store"},
@@ -34,6 +34,7 @@ ARROWS = {
     "config": {"log", "schema", "store"},
     "schema": {"log", "store"},
     "records": {"cbor", "clock", "log"},
+    "logbook": {"clock"},
     "cold": set(),
     "errands": {"clock", "cloud.base", "coap", "cold", "log", "retry", "tasks"},
     "tasks": _LEAVES | _CONTRACTS | {"coap", "cold", "config", "fota", "journal", "records", "shadow", "state"},
@@ -51,7 +52,7 @@ ARROWS = {
 
 # Pure: bytes in, values out. Whatever touches a clock, a device or the scheduler is passed in or lives elsewhere.
 PURE = ("cbor", "coap.codec", "coap.options", "coap.writer", "at.parser", "at.fields", "gnss.nmea", "gnss.agnss",
-        "gnss.ubx", "shadow", "fota.manifest", "es256")  # fmt: skip
+        "gnss.pgps", "gnss.ubx", "shadow", "fota.manifest", "es256")  # fmt: skip
 IMPURE = {"asyncio", "machine", "network", "os", "random", "select", "socket", "sys", "threading", "time", "tls", "vfs"}
 
 

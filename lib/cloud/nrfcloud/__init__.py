@@ -25,9 +25,11 @@ _VERBS = {
     "report": "state",
     "request_desired": "state",
     "fetch_config": "state",
-    "locate": "location",
-    "assistance_parts": "location",
-    "assistance": "location",
+    "locate": "ground_fix",
+    "assistance_parts": "assist",
+    "assistance": "assist",
+    "predictions": "predict",
+    "predicted": "predict",
     "update_check": "jobs",
     "update_read": "jobs",
     "update_report": "jobs",
@@ -39,7 +41,7 @@ class Cloud:
     lifetime_s)` is a coroutine -> compact JWS (bytes, or str from a modem); `versions` is a dict for the auth query
     (mver, cver); `tuning` is what coap.Client takes beside the endpoint."""
 
-    caps = frozenset((base.CONFIG, base.PUBLISH, base.LOCATE, base.ASSIST, base.UPDATE))
+    caps = frozenset((base.CONFIG, base.PUBLISH, base.LOCATE, base.ASSIST, base.PREDICT, base.UPDATE))
 
     def __init__(self, device_id, connect, token, versions=None, tuning=None):
         self.device_id = device_id
