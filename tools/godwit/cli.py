@@ -15,26 +15,31 @@ COMMANDS = {
     "modem": ("godwit.modem.command:modem", "The modem simulator alone: an nRF91 Serial Modem on a PTY."),
     "impair": ("godwit.impair:impair", "A bad UDP link in front of a server: loss, delay, rate, seeded."),
     "bench": ("bench.command:bench", "CoAP client and codecs beside others, measured in one run."),
+    "cloud": ("godwit.cloud.command:cloud", "Devices in nRF Cloud or a twin: onboard, watch, update ..."),
     "bundle": ("godwit.bundle:bundle", "Build and sign a firmware bundle."),
     "size": ("godwit.size:size", "What the firmware takes: flash and heap of each package."),
 }
 
 
 class LazyGroup(click.Group):
-    """Keeps `godwit --help` and every single subcommand free of the imports of the others."""
+    """Keeps `--help` and every single subcommand free of the imports of the others. `table`: see COMMANDS."""
+
+    def __init__(self, *args, table=COMMANDS, **settings):
+        super().__init__(*args, **settings)
+        self._table = table
 
     def list_commands(self, ctx):
-        return list(COMMANDS)
+        return list(self._table)
 
     def get_command(self, ctx, cmd_name):
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = self._table[cmd_name][0].partition(":")
         return getattr(importlib.import_module(module), attribute)
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,157 @@
+"""`godwit cloud devices`: list, show, rename, tag, delete (nrfcloud.md 14.2)."""
+
+import re
+
+import click
+
+from . import times
+from .api import part
+from .command import command, confirm
+from .errors import CloudError
+
+_NAME = re.compile(r"[a-zA-Z0-9.@:#-]{1,128}")
+_TAG = re.compile(r"[a-zA-Z0-9_.@:#-]{1,}")
+
+
+@click.group()
+def devices():
+    """List, show, rename, tag and delete devices."""
+
+
+@command(devices, "list")
+@click.option("--name", help="Part of the name.")
+@click.option("--tag", "tags", multiple=True, help="With one of these tags.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+def list_devices(cloud, limit, name, tags):
+    """List devices."""
+    query = {"deviceNameFuzzy": name, "tags": list(tags) or None, "includeState": "true"}
+    found = list(cloud.api.pages("/devices", limit, **query))
+    if cloud.as_json:
+        return cloud.screen.json(found)
+    columns = ("device", "name", "tags", "firmware", "modem", "updates", "changed", "waiting")
+    cloud.screen.table(columns, map(_row, found), "no devices: add one with `godwit cloud onboard`")
+
+
+@command(devices)
+@click.argument("device")
+def show(cloud, device):
+    """Show one device; `godwit cloud shadow show` has its state."""
+    found = fetch(cloud, device)
+    if cloud.as_json:
+        return cloud.screen.json(found)
+    state, meta = found.get("state") or {}, found.get("$meta") or {}
+    reported = (state.get("reported") or {}).get("device") or {}
+    cloud.screen.fields(
+        [
+            ("device", found.get("id")),
+            ("name", found.get("name")),
+            ("type", " / ".join(filter(None, (found.get("type"), found.get("subType"))))),
+            ("tags", ", ".join(found.get("tags") or [])),
+            ("onboarded", times.show(meta.get("createdAt"))),
+            ("changed", times.show(meta.get("updatedAt"))),
+            ("shadow version", version(found)),
+            ("firmware", _app(found)),
+            ("modem firmware", (found.get("firmware") or {}).get("modem")),
+            ("takes updates", ", ".join(_supports(found))),
+            *_section(reported.get("deviceInfo")),
+            *_section(reported.get("simInfo")),
+            *_section(reported.get("networkInfo")),
+            ("waiting for it", ", ".join(state.get("delta") or {})),
+        ]
+    )
+
+
+@command(devices)
+@click.argument("device")
+@click.argument("name")
+def rename(cloud, device, name):
+    """Give a device a friendly NAME."""
+    if not _NAME.fullmatch(name):
+        raise CloudError(f"name {name!r}: 1 to 128 of A-Z a-z 0-9 . @ : # -")
+    cloud.api.call("PUT", f"/devices/{part(device)}/name", json=name)
+    _done(cloud, {"deviceId": device, "name": name}, f"{device} is now called {name}")
+
+
+@command(devices)
+@click.argument("device")
+@click.argument("tags", nargs=-1)
+@click.option("--add", is_flag=True, help="Keep the tags that it has.")
+@click.option("--remove", is_flag=True, help="Take these away, keep the others.")
+def tag(cloud, device, tags, add, remove):
+    """Set the TAGS of a device (none: it has none then); they choose targets of updates."""
+    for one in tags:
+        if not _TAG.fullmatch(one):
+            raise CloudError(f"tag {one!r}: of A-Z a-z 0-9 _ . @ : # -")
+    if add and remove:
+        raise click.UsageError("--add or --remove, not both")
+    wanted = list(dict.fromkeys(tags))
+    if add or remove:
+        present = fetch(cloud, device).get("tags") or []
+        wanted = [one for one in present if one not in tags] if remove else list(dict.fromkeys([*present, *tags]))
+    cloud.api.call("PUT", f"/devices/{part(device)}/tags", json=wanted)
+    _done(cloud, {"deviceId": device, "tags": wanted}, f"{device}: {', '.join(wanted) or 'no tags'}")
+
+
+@command(devices)
+@click.argument("device", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(cloud, device, yes):
+    """Delete devices from the account; messages and location history stay until they expire."""
+    confirm(yes, f"Delete {', '.join(device)} from {cloud.base}?")
+    for one in device:
+        cloud.api.call("DELETE", f"/devices/{part(one)}")
+        cloud.screen.say(f"{one} deleted", "green")
+    if cloud.as_json:
+        cloud.screen.json({"deleted": list(device)})
+
+
+def fetch(cloud, device):
+    """The device document, a dict. Raises CloudError."""
+    found = cloud.api.call("GET", f"/devices/{part(device)}")
+    if not isinstance(found, dict):
+        raise CloudError(f"{device}: the service answered without a device")
+    return found
+
+
+def version(document):
+    """The number that If-Match wants: $meta.version (UpdateDeviceState's own sample), or None."""
+    found = (document.get("$meta") or {}).get("version", (document.get("state") or {}).get("version"))
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _row(document):
+    state = document.get("state") or {}
+    firmware = document.get("firmware") or {}
+    name = document.get("name")
+    return (
+        document.get("id"),
+        name if name != document.get("id") else None,
+        ", ".join(document.get("tags") or []),
+        _app(document),
+        firmware.get("modem"),
+        " ".join(_supports(document)),
+        times.show((document.get("$meta") or {}).get("updatedAt")),
+        ", ".join(state.get("delta") or {}),
+    )
+
+
+def _app(document):
+    app = (document.get("firmware") or {}).get("app")
+    if isinstance(app, dict):
+        return " ".join(str(app[key]) for key in ("name", "version") if app.get(key))
+    return app
+
+
+def _supports(document):
+    supports = (document.get("firmware") or {}).get("supports")
+    return [str(kind) for kind in supports] if isinstance(supports, list) else []
+
+
+def _section(values):
+    return list(values.items()) if isinstance(values, dict) else []
+
+
+def _done(cloud, document, text):
+    if cloud.as_json:
+        cloud.screen.json(document)
+    cloud.screen.say(text, "green")

@@ -1,0 +1,76 @@
+"""What follow.py draws on a terminal: one row per device with a bar, those that still move first, fitted to the height.
+"""
+
+from rich import box
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from . import times
+from .screen import plain, size, status
+
+_BAR = 24
+_ROOM = 8  # lines of the terminal that are not for devices
+_ORDER = {"IN_PROGRESS": 0, "DOWNLOADING": 0, "FAILED": 1, "REJECTED": 1, "TIMED_OUT": 1, "QUEUED": 2, "CANCELLED": 3}
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class View:
+    """Draws a Follower anew each time rich asks."""
+
+    def __init__(self, follower):
+        self._follower = follower
+
+    def __rich_console__(self, console, options):
+        follower = self._follower
+        room = max(3, console.size.height - _ROOM)
+        ordered = sorted(follower.executions.values(), key=lambda one: (_ORDER.get(one.status, 4), one.device))
+        parts = [self._head(), self._table(ordered[:room])]
+        if len(ordered) > room:
+            parts.append(Text(f"… and {len(ordered) - room} more", "dim"))
+        parts.append(self._foot(ordered))
+        yield Group(*parts)
+
+    def _head(self):
+        document = self._follower.document
+        firmware = document.get("firmware") or {}
+        line = Text(plain(str(document.get("name") or "job")), "bold").append("  ")
+        line.append_text(status(document.get("status")))
+        words = [str(firmware[key]) for key in ("firmwareType", "version") if firmware.get(key)]
+        if firmware.get("fileSize"):
+            words.append(size(firmware["fileSize"]))
+        return line.append("  " + plain(" ".join(words)), "cyan").append(f"  {plain(self._follower.job)}", "dim")
+
+    def _table(self, executions):
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for name, justify in (("device", "left"), ("status", "left"), ("download", "left"), ("", "right")):
+            grid.add_column(name, justify=justify, no_wrap=True)
+        grid.add_column("for", justify="right", no_wrap=True)
+        grid.add_column("detail", overflow="ellipsis", no_wrap=True)
+        for one in executions:
+            grid.add_row(*self._row(one))
+        if not executions:
+            grid.add_row(Text("no device has it yet", "dim"))
+        return grid
+
+    def _row(self, one):
+        done = one.status == "SUCCEEDED"
+        fraction = 1.0 if done else one.fraction
+        bar = Text("")
+        if one.over and not done:
+            bar = Text("━" * round(_BAR * (one.fraction or 0)), "red")
+        elif fraction is not None:
+            bar = ProgressBar(1.0, fraction, width=_BAR, complete_style="yellow", finished_style="green")
+        elif one.status in ("IN_PROGRESS", "DOWNLOADING"):
+            bar = ProgressBar(None, 0, width=_BAR, pulse=True, animation_time=self._follower.clock())
+        percent = "" if fraction is None else f"{100 * fraction:3.0f} %"
+        when = times.show(one.updated)[11:] if one.over else times.span(self._follower.clock() - one.since)
+        detail = Text(plain(one.detail or ""), "red" if one.over and not done else "dim")
+        return Text(plain(one.device), "bold"), status(one.status), bar, percent, Text(when, "dim"), detail
+
+    def _foot(self, executions):
+        over = sum(one.over for one in executions)
+        passed = self._follower.clock() - self._follower.started
+        turn = "" if over == len(executions) and over else _SPINNER[int(passed * 8) % len(_SPINNER)] + " "
+        return Text(f"{turn}{over} of {len(executions)} ended · {times.span(passed)}", "dim")

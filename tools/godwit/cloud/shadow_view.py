@@ -1,0 +1,61 @@
+"""A shadow as a table: desired, reported and what is pending, side by side; colours say who agrees.
+
+Green: reported as desired. Yellow: desired, not reported yet (the delta). Dim: only reported.
+"""
+
+from datetime import UTC, datetime
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from . import tree
+from .screen import plain
+from .values import short
+
+
+def table(state, below=()):
+    """A rich Table of a state {"desired", "reported", "delta", "metadata"}, of what is below a path only."""
+    sections = [tree.at(state.get(name) or {}, below) for name in ("desired", "reported", "delta")]
+    metadata = tree.at((state.get("metadata") or {}).get("desired") or {}, below)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    grid.add_column("key", no_wrap=True)
+    for name in ("desired", "reported", "pending"):
+        grid.add_column(name, overflow="fold")
+    if not any(isinstance(one, dict) for one in sections):
+        desired, reported, delta = sections
+        grid.add_row(Text(below[-1] if below else "", "bold"), *_cells(desired, reported, delta, metadata))
+        return grid
+    for keys, branch, (desired, reported, delta) in tree.rows(*sections):
+        name = Text("  " * (len(keys) - 1) + plain(keys[-1]), "bold" if branch else "")
+        grid.add_row(name, *_cells(desired, reported, delta, tree.at(metadata, keys)))
+    return grid
+
+
+def pending(state):
+    """How many leaves of desired the device has not taken over yet."""
+    delta = state.get("delta")
+    return sum(1 for _ in tree.leaves(delta)) if delta else 0
+
+
+def _cells(desired, reported, delta, metadata):
+    waits = delta is not tree.ABSENT
+    agreed = not waits and desired is not tree.ABSENT and desired == reported
+    style = "yellow" if waits else "green" if agreed else ""
+    last = Text("")
+    if waits:
+        last = Text("→ ", "yellow").append_text(_value(delta, "bold yellow")).append(_since(metadata), "dim")
+    return _value(desired, style), _value(reported, "green" if agreed else "yellow" if waits else "dim"), last
+
+
+def _value(value, style):
+    if value is tree.ABSENT:
+        return Text("")
+    return Text(short(value), style)
+
+
+def _since(metadata):
+    stamp = metadata.get("timestamp") if isinstance(metadata, dict) else None
+    if isinstance(stamp, bool) or not isinstance(stamp, (int, float)) or not 0 < stamp < 2**35:
+        return ""
+    return f"  since {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M:%S}Z"
