@@ -12,6 +12,7 @@ import signal
 
 import click
 
+from godwit.dtls import NAMES, EngineError, choose
 from godwit.modem.channel import PtyChannel
 from godwit.modem.clock import SimClock
 from godwit.modem.control import Control
@@ -41,6 +42,7 @@ from godwit.world import World
 @click.option("--place", type=click.Choice(["day", "harbour"]), default="day", help="Travel, or stay in the harbour.")
 @click.option("--stock", is_flag=True, help="Serial Modem without assistance forwarding (PR #285).")
 @click.option("--baud", type=click.IntRange(min=0), default=0, help="Pace the output as a UART would; 0 does not.")
+@click.option("--dtls-engine", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True)
 @click.option("--control", type=click.Path(), help="Unix socket for faults and questions.")
 @click.option("--trace", type=click.Path(), help="File that gets every byte, one JSON line per read or write.")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
@@ -48,7 +50,7 @@ def modem(**options):
     """Simulated nRF9151 with Serial Modem v2 on a PTY."""
     try:
         asyncio.run(_serve(options))
-    except (ResolveError, FaultError, OSError, ValueError) as err:
+    except (ResolveError, FaultError, EngineError, OSError, ValueError) as err:
         raise click.ClickException(str(err)) from err
 
 
@@ -61,7 +63,8 @@ def build(options):
     for text in options["credential"]:
         _install(nvs, text)
     core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
-                fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]))
+                fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),
+                engine=options["dtls_engine"])
     trace = _tracer(options["trace"], clock) if options["trace"] else None
     channel = PtyChannel(faults, log, options["baud"], trace)
     session = Session(core, channel, agnss=not options["stock"])
@@ -85,7 +88,8 @@ async def _serve(options):
             await control.start()
         if link:
             _point(link, channel.path)
-        log.ready(pty=channel.path, link=options["link"], control=options["control"])
+        cid = choose(options["dtls_engine"]).CID
+        log.ready(pty=channel.path, link=options["link"], control=options["control"], cid=cid)
         session.boot(first=True)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((stopped, timers), return_when=asyncio.FIRST_COMPLETED)

@@ -51,7 +51,7 @@ REPORTS = ("cereg", "cgerep", "cscon", "cnec", "xtime", "mdmev", "modemsleep", "
 class Core:
     """State and verbs of one modem."""
 
-    def __init__(self, clock, log, faults, nvs, resolver, *, imei, fixed_place=False, timing=None):
+    def __init__(self, clock, log, faults, nvs, resolver, *, imei, fixed_place=False, timing=None, engine="auto"):
         self.clock = clock
         self.log = log
         self.faults = faults
@@ -65,7 +65,7 @@ class Core:
         self._route = Route(fixed_place)
         self._tasks = set()
         self.radio = Radio(self)
-        self.net = SocketTable(self, resolver)
+        self.net = SocketTable(self, resolver, engine)
         self.gnss = Receiver(self)
         self.measurement = None  # the task of a running %NCELLMEAS
         self._forget()

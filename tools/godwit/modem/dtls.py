@@ -1,145 +1,122 @@
-"""DTLS 1.2 as the modem terminates it for #XSSOCKET: OpenSSL through pyOpenSSL, over memory BIOs, never blocking.
+"""DTLS 1.2 as the modem terminates it for #XSSOCKET, on an engine of godwit.dtls, never blocking.
 
 Server certificates are checked against the root CA of the security tag, the HOSTNAME option and the modem's own
-clock. The suites are those nRF91 offers. Connection IDs do not exist in OpenSSL, so none is ever negotiated and the
-AT side reports CID status 0. Records go out packed into datagrams of at most MTU bytes.
+clock. The suites are those nRF91 offers. A connection ID (RFC 9146) is offered as option 14 says, and an association
+can be put away and taken up again (options 19 and 20), where the engine can do it.
 """
 
 import asyncio
-import datetime
-import ipaddress
+import os
 
-from cryptography import x509
-from OpenSSL import SSL, crypto
+from godwit.dtls import EngineError, choose
+from godwit.dtls.trust import VERIFY_REQUIRED, CredentialError, Trust, matches
 
-MTU = 1280
-_DTLS1_2 = 0xFEFD
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
-_HEADER = 13
-_CIPHERS = (b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:"
-            b"ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA256")
-# OpenSSL name -> IANA number, for #XSSOCKETOPT 4.
-_SUITES = {
-    "ECDHE-ECDSA-AES128-GCM-SHA256": 0xC02B,
-    "ECDHE-ECDSA-AES256-SHA384": 0xC024,
-    "ECDHE-ECDSA-AES256-SHA": 0xC00A,
-    "ECDHE-ECDSA-AES128-SHA256": 0xC023,
-    "ECDHE-ECDSA-AES128-SHA": 0xC009,
-    "ECDHE-RSA-AES128-GCM-SHA256": 0xC02F,
-    "ECDHE-RSA-AES128-SHA256": 0xC027,
-}
-VERIFY_NONE, VERIFY_OPTIONAL, VERIFY_REQUIRED = 0, 1, 2
-
-
-class CredentialError(ValueError):
-    """The security tag does not hold what a connection needs."""
+__all__ = ["CID_OFF", "VERIFY_REQUIRED", "CredentialError", "DtlsSession", "matches"]
+CID_OFF = 0  # option 14: 0 off, 1 the server may know us by one, 2 we want one on the server's records, too
+CID_DOWN, CID_UP = 1, 2  # bits of option 15: the server's records carry one, ours do
+_OWN_CID = 4  # bytes, of the one that option 14 = 2 asks for
+_AEAD = (0xC02B, 0xC02F)
 
 
 class DtlsSession:
     """One association. `transmit(datagram)` sends, `on_data(bytes)` delivers, `on_closed()` once after the end.
 
     `settled` is set when the handshake has come to an end; then `open` or `error` (a word for the log) tells which.
+    `saved` while it rests. Raises CredentialError, EngineError.
     """
 
-    def __init__(self, credentials, verify, hostname, now_s, transmit, on_data, on_closed):
+    def __init__(self, credentials, verify, hostname, now_s, transmit, on_data, on_closed, *, cid=CID_OFF,
+                 engine="auto"):
         self.settled = asyncio.Event()
         self.open = False
         self.error = None
-        self._verify = verify
-        self._hostname = hostname
-        self._reason = None
         self._transmit = transmit
         self._on_data = on_data
         self._on_closed = on_closed
         self._timer = None
-        self._conn = SSL.Connection(self._context(credentials, now_s), None)
-        self._conn.set_connect_state()
-        self._conn.set_ciphertext_mtu(MTU)
-        if hostname:
-            self._conn.set_tlsext_host_name(hostname.encode())
+        self._saved = None
+        trust = Trust(credentials.get("ca"), verify, hostname, now_s)
+        offer = (None, b"", os.urandom(_OWN_CID))[cid]
+        self._engine = choose(engine).client(trust, credentials.get("cert"), credentials.get("key"), offer)
 
     @property
     def suite(self):
         """IANA number of the cipher suite, 0 before the handshake."""
-        return _SUITES.get(self._conn.get_cipher_name() or "", 0)
+        return self._engine.suite
+
+    @property
+    def cid_status(self):
+        """Option 15: whose records carry a connection ID."""
+        return (CID_DOWN if self._engine.own_cid else 0) | (CID_UP if self._engine.peer_cid else 0)
+
+    @property
+    def saved(self):
+        """Does it rest?"""
+        return self._saved is not None
 
     def start(self):
         """Send the first flight."""
-        self._step()
+        self._engine.start()
+        self._advance([])
 
     def feed(self, datagram):
         """One datagram from the peer; damaged and foreign ones are ignored, as DTLS wants."""
-        if self.error:
-            return
-        self._conn.bio_write(datagram)
-        self._step()
+        if not (self.error or self.saved):
+            self._advance(self._engine.receive(datagram))
 
     def send(self, data):
-        """Encrypt and send one datagram. Raises OSError when the association is gone."""
-        if not self.open:
-            raise OSError("association closed")
+        """Encrypt and send one datagram. Raises OSError when the association is gone or rests."""
+        if not self.open or self.saved:
+            raise OSError("association saved" if self.saved else "association closed")
         try:
-            self._conn.send(data)
-        except SSL.Error as err:
+            self._engine.send(data)
+        except EngineError as err:
             self._end("send failed")
             raise OSError("association broken") from err
         self._drain()
 
+    def save(self):
+        """Put the association away: it takes no memory but its state. Raises OSError when it cannot be."""
+        if not self.open or self.saved:
+            raise OSError("no association to save")
+        if self.suite not in _AEAD:
+            raise OSError("suite without AEAD")
+        try:
+            self._saved = self._engine.save()
+        except EngineError as err:
+            raise OSError(str(err)) from err
+
+    def load(self):
+        """Take it up again; nothing is sent. Raises OSError when nothing was saved."""
+        if not self.saved:
+            raise OSError("nothing saved")
+        try:
+            self._engine = self._engine.restored(self._saved)
+        except EngineError as err:
+            raise OSError(str(err)) from err
+        self._saved = None
+
     def close(self):
-        """Say goodbye if there is somebody to hear it."""
-        if self.open:
-            try:
-                self._conn.shutdown()
-            except SSL.Error:
-                pass
+        """Say goodbye if there is somebody to hear it, and if we still can."""
+        if self.open and not self.saved:
+            self._engine.close()
             self._drain()
         self.open = False
         self.error = self.error or "closed"
+        self._saved = None
         self._stop_timer()
+        self._engine.free()
         self.settled.set()
 
-    def _context(self, credentials, now_s):
-        context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
-        context.set_min_proto_version(_DTLS1_2)
-        context.set_max_proto_version(_DTLS1_2)
-        context.set_cipher_list(_CIPHERS)
-        context.set_options(SSL.OP_NO_QUERY_MTU)
-        if self._verify != VERIFY_NONE:
-            store = context.get_cert_store()
-            for cert in _certificates(credentials.get("ca")):
-                store.add_cert(crypto.X509.from_cryptography(cert))
-            if now_s is None:
-                store.set_flags(_NO_CHECK_TIME)
-            else:
-                store.set_time(datetime.datetime.fromtimestamp(now_s, datetime.UTC))
-        context.set_verify(SSL.VERIFY_NONE if self._verify == VERIFY_NONE else SSL.VERIFY_PEER, self._check)
-        if credentials.get("cert") and credentials.get("key"):
-            context.use_certificate(_certificates(credentials["cert"])[0])
-            context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, credentials["key"].encode()))
-        return context
-
-    def _check(self, conn, cert, error, depth, ok):
-        if not ok:
-            self._reason = self._reason or f"certificate refused ({error})"
-        elif depth == 0 and self._hostname and not matches(cert.to_cryptography(), self._hostname):
-            self._reason = "host name does not match"
-            ok = False
-        return bool(ok) or self._verify != VERIFY_REQUIRED
-
-    def _step(self):
-        try:
-            if not self.open:
-                self._conn.do_handshake()
-                self.open = True
-                self.settled.set()
-            while True:
-                self._on_data(self._conn.recv(16384))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self._end("closed by peer")
-        except SSL.Error as err:
-            self._end(self._reason or _reason_of(err))
+    def _advance(self, messages):
+        """After each turn of the engine: its state, what it says, its datagrams, its timer."""
+        if self._engine.established and not self.open and not self._engine.ended:
+            self.open = True
+            self.settled.set()
+        for message in messages:
+            self._on_data(message)
+        if self._engine.ended and not self.error:
+            self._end(self._engine.ended)
         self._drain()
         self._arm()
 
@@ -152,69 +129,20 @@ class DtlsSession:
             self._on_closed()
 
     def _drain(self):
-        try:
-            pending = self._conn.bio_read(1 << 16)
-        except SSL.WantReadError:
-            return
-        datagram = b""
-        while pending:
-            length = _HEADER + int.from_bytes(pending[11:13], "big")
-            record, pending = pending[:length], pending[length:]
-            if datagram and len(datagram) + len(record) > MTU:
-                self._transmit(datagram)
-                datagram = b""
-            datagram += record
-        self._transmit(datagram)
+        for datagram in self._engine.outgoing():
+            self._transmit(datagram)
 
     def _arm(self):
         self._stop_timer()
-        if self.error:
-            return
-        timeout = self._conn.DTLSv1_get_timeout()
+        timeout = None if self.error else self._engine.timeout()
         if timeout is not None:
             self._timer = asyncio.get_running_loop().call_later(timeout + 0.001, self._retransmit)
 
     def _retransmit(self):
-        try:
-            self._conn.DTLSv1_handle_timeout()
-        except SSL.Error as err:
-            self._end(_reason_of(err))
-        self._drain()
-        self._arm()
+        self._engine.expired()
+        self._advance([])
 
     def _stop_timer(self):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-
-
-def _certificates(pem):
-    if not pem:
-        raise CredentialError("no root CA in the security tag")
-    try:
-        return x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as err:
-        raise CredentialError("certificate does not parse") from err
-
-
-def _reason_of(err):
-    return err.args[0][0][2] if err.args and err.args[0] else "protocol error"
-
-
-def matches(cert, hostname):
-    """RFC 6125 match of a host name or address against the subjectAltName, wildcard in the first label only."""
-    try:
-        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        common = cert.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return any(str(c.value).lower() == hostname.lower() for c in common)
-    try:
-        return ipaddress.ip_address(hostname) in names.get_values_for_type(x509.IPAddress)
-    except ValueError:
-        pass
-    wanted = hostname.lower().rstrip(".")
-    for name in names.get_values_for_type(x509.DNSName):
-        name = name.lower()
-        if name == wanted or (name.startswith("*.") and wanted.partition(".")[2] == name[2:]):
-            return True
-    return False

@@ -7,7 +7,8 @@ personality's. A received datagram waits in a bounded queue until it is pulled o
 import asyncio
 import collections
 
-from godwit.modem.dtls import VERIFY_REQUIRED, CredentialError, DtlsSession
+from godwit.dtls import EngineError
+from godwit.modem.dtls import CID_OFF, VERIFY_REQUIRED, CredentialError, DtlsSession
 from godwit.modem.keystore import CLIENT_CERT, CLIENT_KEY, ROOT_CA
 from godwit.modem.link import UdpLink
 
@@ -16,8 +17,9 @@ QUEUE_BYTES = 32768
 POLL_IN, POLL_OUT, POLL_ERR, POLL_HUP, POLL_NVAL = 1, 4, 8, 16, 32
 OPT_KEEPOPEN, OPT_RAI = 34, 61
 RAI_LAST = (1, 2)  # no more data; this was the last
-_HANDSHAKE_TURNS = 4  # OpenSSL repeats a flight after 1, 2, 4 s of real time
-SEC_HOSTNAME, SEC_VERIFY, SEC_HANDSHAKE_TIMEOUT = 2, 5, 18
+_SAVED_MAX = 4
+_HANDSHAKE_TURNS = 4  # the engines repeat a flight after 1, 2, 4 s of real time
+SEC_HOSTNAME, SEC_VERIFY, SEC_CID, SEC_HANDSHAKE_TIMEOUT = 2, 5, 14, 18
 
 
 class Socket:
@@ -69,8 +71,9 @@ class Socket:
         try:
             session = DtlsSession(credentials, self.options[SEC_VERIFY], None if hostname == "NULL" else hostname,
                                   now_s, lambda datagram: self._link.send(datagram, peer), self._enqueue_plain,
-                                  self._peer_closed)
-        except CredentialError as err:
+                                  self._peer_closed, cid=self.options.get(SEC_CID, CID_OFF),
+                                  engine=self._table.engine)
+        except (CredentialError, EngineError) as err:
             raise OSError(str(err)) from err
         self._dtls = session
         session.start()
@@ -81,7 +84,8 @@ class Socket:
             self._dtls = None
             self._core.log.event("dtls_failed", handle=self.handle, reason=reason)
             raise OSError(reason)
-        self._core.log.event("dtls_open", handle=self.handle, suite=f"0x{session.suite:04x}", host=hostname)
+        self._core.log.event("dtls_open", handle=self.handle, suite=f"0x{session.suite:04x}", host=hostname,
+                             cid=session.cid_status)
 
     def close(self):
         """Close for good."""
@@ -105,6 +109,38 @@ class Socket:
     def suite(self):
         """Cipher suite of the association."""
         return self._dtls.suite if self._dtls else 0
+
+    @property
+    def cid_status(self):
+        """Whose records carry a connection ID: 0 nobody's, 1 the server's, 2 ours, 3 both."""
+        return self._dtls.cid_status if self._dtls else 0
+
+    # an association that rests
+
+    @property
+    def saved(self):
+        """True between save() and load(): nothing may be sent or received."""
+        return self._dtls is not None and self._dtls.saved
+
+    def save(self):
+        """#XSSOCKETOPT 19. Raises OSError: no association, no AEAD, busy, too many saved."""
+        self._check_alive()
+        if self._dtls is None:
+            raise OSError("no association to save")
+        if self.queue:
+            raise OSError("busy: data waits to be read")
+        if sum(sock.saved for sock in self._table.all()) >= _SAVED_MAX:
+            raise OSError("too many saved")
+        self._dtls.save()
+        self._core.log.event("dtls_saved", handle=self.handle)
+
+    def load(self):
+        """#XSSOCKETOPT 20. Raises OSError when nothing was saved."""
+        self._check_alive()
+        if self._dtls is None:
+            raise OSError("nothing saved")
+        self._dtls.load()
+        self._core.log.event("dtls_loaded", handle=self.handle)
 
     # data
 
@@ -205,8 +241,9 @@ class Socket:
 class SocketTable:
     """All handles of the modem."""
 
-    def __init__(self, core, resolver):
+    def __init__(self, core, resolver, engine="auto"):
         self.core = core
+        self.engine = engine  # of godwit.dtls, for DTLS sockets
         self.resolver = resolver
         self.poll_all = None  # mask for present and future sockets
         self._sockets = {}
@@ -243,7 +280,9 @@ class SocketTable:
     def pdn_lost(self, keep_open):
         """Sockets die with the PDN."""
         for sock in self.all():
-            if not (keep_open and sock.options.get(OPT_KEEPOPEN)):
+            if keep_open and sock.options.get(OPT_KEEPOPEN):
+                sock.rebind()  # it lives on, but the next PDN has another address
+            else:
                 sock.kill()
 
     def rebind(self):
@@ -278,4 +317,4 @@ class SocketTable:
     def describe(self):
         """For the control socket."""
         return [{"handle": s.handle, "dtls": s.sec_tag is not None, "connected": s.connected, "dead": s.dead,
-                 "queued": len(s.queue)} for s in self.all()]
+                 "cid": s.cid_status, "saved": s.saved, "queued": len(s.queue)} for s in self.all()]

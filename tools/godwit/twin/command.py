@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from .. import dtls as dtls_engines
 from ..world import World
 
 DEFAULT_API_KEY = "twin-api-key"
@@ -35,8 +36,9 @@ _SILENT = ("proxy",)  # one line per block helps nobody who reads
 @click.option("--world", "world_file", type=click.Path(dir_okay=False), help="World clock offset file.")
 @click.option("--drop", default=0.0, type=click.FloatRange(0, 1), help="Loss per datagram and direction.")
 @click.option("--seed", default=None, type=int, help="Seed of the loss.")
+@click.option("--dtls-engine", "engine", type=click.Choice(["auto", *dtls_engines.NAMES]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per event.")
-def twin(host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world_file, drop, seed, as_json):
+def twin(host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world_file, drop, seed, engine, as_json):
     """Run a local nRF Cloud: CoAP over DTLS for devices, REST for operators."""
     from . import dtls
     from .server import Twin
@@ -46,10 +48,10 @@ def twin(host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world
     with tempfile.TemporaryDirectory(prefix="godwit-twin-") as scratch:
         try:
             cert, key = (cert, key) if cert else _pki_files(pki or Path(scratch))
-            context = dtls.make_context(cert, key)
+            context = dtls.Context(cert, key, engine)
             world = World(world_file)
             instance = Twin(world, context, api_key, db, _printer(as_json, world), drop, seed, max_age)
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, dtls_engines.EngineError) as exc:
             raise click.ClickException(str(exc)) from exc
         except sqlite3.Error as exc:
             raise click.ClickException(f"database {db}: {exc}") from exc
@@ -66,6 +68,7 @@ async def _serve(instance, host, coap_port, rest_port):
     except OSError as exc:
         raise click.ClickException(str(exc)) from exc
     ready = {"event": "ready", "coap": instance.coap_port, "rest": f"http://{host}:{instance.rest_port}"}
+    ready["cid"] = instance.cid
     print(json.dumps(ready), flush=True)
     await done.wait()
     await instance.stop()

@@ -31,7 +31,17 @@ class Records:
             handshake_datagrams=session.handshake_datagrams, **session.traffic,
         )  # fmt: skip
         self._open[session.id] = session
-        self._emit("handshake", session=session.id, addr=_addr(session.addr), cipher=session.cipher)
+        cid = session.cid.hex() if session.cid else None
+        if cid:
+            self._store.insert("session_cid", session=session.id, cid=cid)
+        self._emit("handshake", session=session.id, addr=_addr(session.addr), cipher=session.cipher, cid=cid)
+
+    def session_rebound(self, session, old):
+        """A session goes on from another address."""
+        now, addr = self._store.now_ms(), _addr(session.addr)
+        self._store.insert("rebind", t=now, session=session.id, old=_addr(old), addr=addr)
+        self._store.run("UPDATE session SET addr = ? WHERE id = ?", addr, session.id)
+        self._emit("rebind", session=session.id, device=session.device, old=_addr(old), addr=addr)
 
     def session_closed(self, session, reason):
         """A session is gone."""

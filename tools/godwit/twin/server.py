@@ -58,11 +58,13 @@ class Twin:
         self.bundles = Bundles(self.store)
         self.fota = Fota(self.store, self.devices, self.bundles, self.records.fota)
         self._link = Link(self.faults, seed)
+        self.cid = context.cid  # whether clients can have a connection ID
         self._remotes = {}
         self._locations = Locations(self.store)
         self.inbox = Inbox(self.store, self._locations)
         self._dtls = dtls.Server(
-            context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed
+            context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed,
+            self.records.session_rebound,
         )
         self._api_key = api_key
         self._coap = self._interface = self._rest = self._rest_task = self._flush_task = None
@@ -117,7 +119,7 @@ class Twin:
     def summary(self):
         """What GET /twin/records answers."""
         self.records.flush()
-        return summary(self.store, self._link, self._interface, self.world.now_ms())
+        return summary(self.store, self._link, self._interface, self.world.now_ms(), self._dtls.counters)
 
     def set_faults(self, changes):
         """Change fault switches. Raises faults.FaultError."""

@@ -47,6 +47,8 @@ CREATE TABLE IF NOT EXISTS session (
     id INTEGER PRIMARY KEY, opened_at INTEGER, closed_at INTEGER, reason TEXT, addr TEXT, cipher TEXT,
     handshake_ms INTEGER, handshake_datagrams INTEGER, device TEXT, datagrams_up INTEGER,
     datagrams_down INTEGER, bytes_up INTEGER, bytes_down INTEGER);
+CREATE TABLE IF NOT EXISTS session_cid (session INTEGER PRIMARY KEY, cid TEXT);
+CREATE TABLE IF NOT EXISTS rebind (n INTEGER PRIMARY KEY, t INTEGER, session INTEGER, old TEXT, addr TEXT);
 CREATE TABLE IF NOT EXISTS handshake_failure (n INTEGER PRIMARY KEY, t INTEGER, addr TEXT, reason TEXT);
 CREATE TABLE IF NOT EXISTS request (
     n INTEGER PRIMARY KEY, t INTEGER, session INTEGER, device TEXT, method TEXT, path TEXT, query TEXT,

@@ -7,16 +7,21 @@ Called by rest_twin.py.
 
 from .store import loads
 
+_SESSIONS = (
+    "SELECT session.*, cid, (SELECT COUNT(*) FROM rebind WHERE rebind.session = session.id) rebinds"
+    " FROM session LEFT JOIN session_cid ON session_cid.session = session.id ORDER BY id"
+)
 _TRAFFIC = ("datagrams_up", "datagrams_down", "bytes_up", "bytes_down")
 
 
-def summary(store, link, transport, now_ms):
-    """The whole record as one JSON object. `link` and `transport` give counters that no session owns."""
+def summary(store, link, transport, now_ms, dropped):
+    """The whole record as one JSON object. `link`, `transport` and `dropped` (by name) give
+    counters that no session owns."""
     return {
         "now": now_ms,
-        "totals": _totals(store, link, transport),
+        "totals": _totals(store, link, transport, dropped),
         "devices": {row["id"]: _device(store, row) for row in store.all("SELECT * FROM device")},
-        "sessions": _rows(store, "SELECT * FROM session ORDER BY id"),
+        "sessions": _rows(store, _SESSIONS),
         "handshake_failures": _rows(store, "SELECT t, addr, reason FROM handshake_failure ORDER BY n"),
         "auth": _rows(store, "SELECT t, session, device, path, query, code, reason FROM auth ORDER BY n"),
         "requests": _rows(store, "SELECT * FROM request ORDER BY n"),
@@ -24,12 +29,13 @@ def summary(store, link, transport, now_ms):
     }
 
 
-def _totals(store, link, transport):
+def _totals(store, link, transport, dropped):
     names = ", ".join(f"COALESCE(SUM({name}), 0) {name}" for name in _TRAFFIC)
     traffic = dict(store.one(f"SELECT {names} FROM session"))
     count = {
         "handshakes": "SELECT COUNT(*) FROM session",
         "handshake_failures": "SELECT COUNT(*) FROM handshake_failure",
+        "rebinds": "SELECT COUNT(*) FROM rebind",
         "requests": "SELECT COUNT(*) FROM request",
         "auth_ok": "SELECT COUNT(*) FROM auth WHERE reason IS NULL",
         "auth_failed": "SELECT COUNT(*) FROM auth WHERE reason IS NOT NULL",
@@ -42,7 +48,7 @@ def _totals(store, link, transport):
     totals = {name: store.value(sql) for name, sql in count.items()}
     # of this process only: loss is a property of the running link, repeats of the message layer
     lost = {name: value for name, value in link.counters.items() if name.startswith("dropped")}
-    return {**totals, **traffic, **lost, "repeats": transport.repeats, "malformed": transport.malformed}
+    return {**totals, **traffic, **lost, **dropped, "repeats": transport.repeats, "malformed": transport.malformed}
 
 
 def _device(store, row):

@@ -20,6 +20,8 @@ _DGRAM, _DTLS = 2, 2
 # name -> operations allowed: g(et), s(et)
 OPTIONS = {2: "gs", 20: "gs", 21: "gs", 30: "gs", 31: "gs", 32: "gs", 34: "gs", 40: "s", 55: "gs", 61: "s"}
 SECURE_OPTIONS = {2: "s", 4: "g", 5: "gs", 12: "gs", 13: "s", 14: "s", 15: "g", 18: "gs", 19: "s", 20: "s", 22: "gs"}
+_CID, _CONN_SAVE, _CONN_LOAD = 14, 19, 20
+_CID_SETTINGS = (0, 1, 2)
 _HANDSHAKE_TIMEOUTS = (1, 3, 7, 15, 31, 63, 123)
 
 
@@ -136,18 +138,29 @@ def _socket_option(dev, params):
 def _secure_option(dev, params):
     sock, operation, name = _option(dev, params, SECURE_OPTIONS, True)
     if operation == 0:
-        special = {4: lambda: f"0x{sock.suite:04x}", 15: lambda: 0}  # no connection ID in OpenSSL: status 0
+        special = {4: lambda: f"0x{sock.suite:04x}", 15: lambda: sock.cid_status}
         value = special.get(name, lambda: sock.options.get(name, 0))()
         return f"#XSSOCKETOPT: {sock.handle},{value}"
-    if name in (19, 20):
-        raise CommandError  # nothing to save or load without a connection ID
-    if name == 2:
+    if name in (_CONN_SAVE, _CONN_LOAD):
+        _rest(dev, sock, params, sock.save if name == _CONN_SAVE else sock.load)
+    elif name == _CID and (sock.connected or params.number(3) not in _CID_SETTINGS):
+        raise CommandError  # it is part of the ClientHello
+    elif name == 2:
         sock.options[name] = params.text(3)
     elif name == 18 and params.number(3) not in _HANDSHAKE_TIMEOUTS:
         raise CommandError
     else:
         sock.options[name] = params.number(3, 0, 123, default=0)
     return None
+
+
+def _rest(dev, sock, params, verb):
+    params.number(3, 0, 1)
+    try:
+        verb()
+    except OSError as err:
+        dev.core.log.event("option_failed", handle=sock.handle, reason=str(err))
+        raise CommandError from err
 
 
 # send
@@ -201,7 +214,7 @@ async def _send(dev, params):
     async def send(data):
         return sock.send(data)
 
-    if sock.dead or not sock.connected:
+    if sock.dead or sock.saved or not sock.connected:
         raise CommandError
     return await _send_by(dev, params, 3, send, f"#XSEND: {sock.handle}")
 
@@ -233,6 +246,8 @@ async def _pull(dev, params, with_source):
     sock, as_hex, flags = _socket(dev, params), params.number(1, 0, 1), params.number(2)
     timeout_s = params.number(3)
     limit = params.number(4, 1, _RECEIVE_MAX, default=_RECEIVE_MAX)
+    if sock.saved:
+        raise CommandError
     if not sock.queue and not flags & _DONTWAIT:
         await sock.wait(timeout_s or None)
     if not sock.queue:
