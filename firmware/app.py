@@ -17,6 +17,7 @@ import log
 from config import Config
 from errands import Errand, Errands
 from journal import Journal
+from logbook import Logbook
 from records import Records
 from retry import Backoff
 from state import State
@@ -42,11 +43,19 @@ class App:
         self.running = running
         self.state = State()
         self.config = Config(root)
-        log.level = self.config["log_level"]
+        self._start_log()
         self.heap = Heap(self.state)
         self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
         self.modem = self._make_modem()
         self.cloud = self._make_cloud()
+
+    def _start_log(self):
+        """The console's level is a setting; the cloud's is the shadow's control section, which has alerts as well."""
+        log.level = self.config["log_level"]
+        log.sent = self.config["log_upload"]
+        self.logbook = Logbook()
+        log.sink = self.logbook.add
+        self.state.control = {"alertsEn": self.config["alerts"], "logLvl": log.sent}
 
     def _settle_heap(self):
         """Load what stays for good before anything comes and goes, so that the rest of the heap stays in one piece;
@@ -81,6 +90,7 @@ class App:
             token,
             versions={"cver": self.running["version"], "dver": "1"},
             tuning={"ack_timeout_ms": self.config["ack_timeout_ms"]},
+            auth="auth/" + self.config["auth"],
         )
 
     def _part(self, name):

@@ -50,6 +50,21 @@ class Config:
             self._values = new
         return accepted, refused
 
+    def keep(self, changes):
+        """Take settings that another section of the shadow decides (dict, checked by the caller), for good if flash
+        lets us."""
+        import schema
+
+        new = dict(self._values)
+        new.update(changes)
+        if new == self._values:
+            return
+        self._values = new
+        try:
+            schema.keep(self._root, new)
+        except OSError as problem:
+            log.error("config", "settings could not be written: %s", problem)
+
     def remote(self):
         """-> dict of every setting that the cloud may change, with the value in use."""
         import schema

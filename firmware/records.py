@@ -55,6 +55,14 @@ class Records:
         if self.pending() >= self._batch:
             self._state.records.set()
 
+    def alert(self, kind, value, text):
+        """Keep an alert, if the cloud wants alerts, and see that it goes out soon. `kind` is nRF Cloud's number for it
+        (nrfcloud.md 6.3; from 100 on they are ours)."""
+        control = self._state.control
+        if control and control["alertsEn"]:
+            self.add("alert", {"type": kind, "value": value, "desc": text})
+            self._state.records.set()
+
     def pending(self):
         return self._journal.pending
 

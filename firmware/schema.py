@@ -9,7 +9,8 @@ import store
 
 # key: (type, lowest or choices, highest, default, may the cloud change it)
 SCHEMA = {
-    "device_id": (str, 1, 64, "", False),
+    "device_id": (str, 1, 128, "", False),
+    "auth": (str, ("jwt", "jwt-id"), None, "jwt", False),
     "backend": (str, ("nrfcloud",), None, "nrfcloud", False),
     "host": (str, 1, 128, "coap.nrfcloud.com", False),
     "port": (int, 1, 65535, 5684, False),
@@ -33,7 +34,10 @@ SCHEMA = {
     "ground_fix_reply": (bool, None, None, True, True),
     "ground_fix_confident": (bool, None, None, False, True),
     "ground_fix_fallback": (bool, None, None, True, True),
+    "confirmable": (bool, None, None, True, True),
+    "battery_low_mv": (int, 0, 20000, 3400, True),
     "alerts": (bool, None, None, True, False),
+    "log_upload": (int, 0, 4, 1, False),
     "log_level": (int, 1, 4, 3, False),
 }
 

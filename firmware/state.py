@@ -12,7 +12,9 @@ class State:
         self.records = clock.Signal()  # set when the journal has something worth an uplink
         self.identity = {}  # tasks.link: what modem.identity() said
         self.registration = {}  # tasks.link: what modem.attach() said
-        self.control = None  # tasks.shadow: the control section in use
+        self.control = None  # the control section in use: from app at start, then from tasks.shadow
+        self.told = {}  # tasks.shadow: section of the device information -> checksum of what the cloud has of it
+        self.provision = clock.Signal()  # set by tasks.shadow when the cloud wants this node provisioned anew
         self.cell = None  # tasks.locate: last serving cell
         self.place = None  # tasks.locate: last position by the cloud
         self.fix = None  # tasks.locate: last GNSS fix

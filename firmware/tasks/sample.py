@@ -1,8 +1,17 @@
-"""Measure: every `sample_interval_s` read the board's sensors and put each value into the journal."""
+"""Measure: every `sample_interval_s` read the board's sensors and put each value into the journal.
+
+A battery that falls below `battery_low_mv` is an alert, once until it has recovered by `_RECOVERED_MV`.
+"""
+
+from micropython import const
 
 import cbor
 import clock
 import log
+
+
+_RECOVERED_MV = const(100)
+_BATTERY_ALERT = const(7)  # nRF Cloud's number (nrfcloud.md 6.3)
 
 
 class Sample:
@@ -13,6 +22,7 @@ class Sample:
         self._config = config
         self._records = records
         self._sensors = sensors
+        self._low = False
 
     async def run(self):
         while True:
@@ -35,4 +45,15 @@ class Sample:
                 continue
             self._records.add(name, cbor.Decimal(mantissa, exponent) if exponent else mantissa)
             taken.append(name)
+            if name == "battery":
+                self._watch(mantissa)
         log.info("sample", "%s (%d waiting)", " ".join(taken), self._records.pending())
+
+    def _watch(self, mv):
+        limit = self._config["battery_low_mv"]
+        if mv < limit and not self._low:
+            self._low = True
+            log.warn("sample", "battery low: %d mV", mv)
+            self._records.alert(_BATTERY_ALERT, mv, "battery low")
+        elif mv > limit + _RECOVERED_MV:
+            self._low = False

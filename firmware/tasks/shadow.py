@@ -1,30 +1,43 @@
 """Shadow: tell the cloud what this node is, and take the settings it wants changed.
 
 Once a boot: the control section and the device information are reported (`state.reported` is set when the cloud has
-accepted the latter, which is what confirms an update). Then, and as an errand every `shadow_interval_s`: fetch the
-delta, apply it, answer it. What is refused is answered through the desired state, or it would come back at every poll
-(nrfcloud.md 7.5-7.6).
+accepted the latter, which is what confirms an update). Then, and as an errand every `shadow_interval_s`: report what of
+the device information has changed; fetch the delta, apply it, answer it. What is refused is answered through the
+desired state, or it would come back at every poll (nrfcloud.md 7.5-7.6).
 """
+
+from binascii import crc32
+
+from micropython import const
 
 import log
 import shadow
 
+_ONLINE_ALERT = const(1)  # nRF Cloud's number (nrfcloud.md 6.3)
+_FAULT_ALERT = const(101)
+_PROVISION = const(1)  # first member of a command
+_ROUNDS = const(8)  # parts of a delta that is too large to be had at once, in one visit
+
 
 class Shadow:
-    """`about` is a dict of fixed facts: {"appVersion", "appName", "board", ...}."""
+    """`about` is a dict of fixed facts: {"appVersion", "appName", "board", ...}; `fault` why the active slot did not
+    start, or None; `scratch`: memoryview that bounds what is read of a delta at once."""
 
-    def __init__(self, state, config, cloud, about):
+    def __init__(self, state, config, cloud, records, about, fault, scratch):
         self._state = state
         self._config = config
         self._cloud = cloud
+        self._records = records
         self._about = about
+        self._fault = fault
+        self._scratch = scratch
 
     async def visit(self):
         """Introduce the node if the cloud has not heard of it since it started, then look for wanted settings;
         -> seconds until the next time."""
-        if not self._state.control:
-            self._state.control = {"alertsEn": self._config["alerts"], "logLvl": self._config["log_level"]}
-        if not self._state.reported.is_set():
+        if self._state.reported.is_set():
+            await self._tell_device()
+        else:
             await self._introduce()
         await self.poll()
         return self._config["shadow_interval_s"]
@@ -32,12 +45,29 @@ class Shadow:
     async def _introduce(self):
         """Control section, then device information, then the settings in use: once a boot (nrfcloud.md 7.7)."""
         await self._cloud.report({"control": self._state.control})
-        await self._cloud.report({"device": await self._device()})
+        await self._tell_device()
         await self._cloud.report({"config": self._config.remote()})
         log.info("shadow", "reported version %s and settings", self._about["appVersion"])
         self._state.reported.set()
+        self._records.alert(_ONLINE_ALERT, 0, "online, version " + self._about["appVersion"])
+        if self._fault:
+            self._records.alert(_FAULT_ALERT, 0, "the active slot did not start: " + self._fault)
 
-    async def _device(self):
+    async def _tell_device(self):
+        """Report the sections of the device information that the cloud does not have as they are."""
+        told = self._state.told
+        news = {}
+        marks = {}
+        for name, section in self._device().items():
+            mark = crc32(repr(section).encode())
+            if told.get(name) != mark:
+                news[name] = section
+                marks[name] = mark
+        if news:
+            await self._cloud.report({"device": news})
+            told.update(marks)
+
+    def _device(self):
         """-> the device section (nrfcloud.md 7.1) from what the modem and the slot say."""
         identity = self._state.identity
         info = dict(self._about)
@@ -49,6 +79,9 @@ class Shadow:
             "cellID": where.get("eci"),
             "networkMode": "NB-IoT" if where.get("rat") == "nbiot" else "LTE-M",
         }
+        cell = self._state.cell
+        if cell:
+            network["mccmnc"] = "%d%02d" % (cell["mcc"], cell["mnc"])
         return {
             "deviceInfo": info,
             "networkInfo": network,
@@ -58,23 +91,27 @@ class Shadow:
         }
 
     async def poll(self):
-        """Fetch the delta and answer every part of it."""
-        delta = await self._cloud.fetch_config()
-        if not delta:
-            return
-        parts = shadow.split_delta(delta)
-        if parts.echo:
-            await self._cloud.report(parts.echo)
-        if parts.control is not None:
-            await self._answer_control(parts.control)
-        if parts.app:
-            await self._answer_app(parts.app)
+        """Fetch the delta and answer every part of it, until none is left, or what is left has been seen already."""
+        before = None
+        for _ in range(_ROUNDS):
+            delta = await self._cloud.fetch_config(self._scratch)
+            if not delta or delta == before:
+                return
+            before = dict(delta)
+            parts = shadow.split_delta(delta)
+            if parts.echo:
+                await self._cloud.report(parts.echo)
+            if parts.control is not None or "control" in delta:
+                await self._answer_control(parts.control)
+            if parts.app:
+                await self._answer_app(parts.app)
 
     async def _answer_control(self, wanted):
         accepted, refused = shadow.check_control(wanted, self._state.control)
         if accepted is not None:
             self._state.control = accepted
-            log.level = accepted["logLvl"]
+            log.sent = accepted["logLvl"]
+            self._config.keep({"alerts": accepted["alertsEn"], "log_upload": accepted["logLvl"]})
             await self._cloud.report({"control": accepted})
             log.info("shadow", "control: alerts %s, log level %d", accepted["alertsEn"], accepted["logLvl"])
         if refused is not None:
@@ -82,15 +119,31 @@ class Shadow:
             log.warn("shadow", "control settings refused")
 
     async def _answer_app(self, wanted):
-        config = wanted.pop("config", None)
+        config = wanted.get("config")
         if isinstance(config, dict):
+            del wanted["config"]
             accepted, refused = self._config.apply(config)
             if accepted:
                 await self._cloud.report({"config": accepted})
                 log.info("shadow", "applied %s", " ".join("%s=%s" % item for item in accepted.items()))
             if refused:
                 await self._cloud.request_desired({"config": refused})
+        command = wanted.pop("command", None)
+        if command is not None:
+            await self._take_command(command)
         if wanted:
             # Nobody here wants these: delete them from the desired state, or they come back at every poll.
             await self._cloud.request_desired({key: None for key in wanted})
             log.warn("shadow", "unknown sections refused: %s", " ".join(wanted))
+
+    async def _take_command(self, command):
+        """`command` is [what, id], as Nordic's asset tracker has it (nrfcloud.md 7.7): it is reported as it came, which
+        makes it go away, and then done; one that nobody here knows is deleted."""
+        what = command[0] if isinstance(command, list) and len(command) == 2 else None
+        if what != _PROVISION:
+            await self._cloud.request_desired({"command": None})
+            log.warn("shadow", "unknown command refused: %s", command)
+            return
+        await self._cloud.report({"command": command})
+        log.info("shadow", "command %d: provision", command[1])
+        self._state.provision.set()

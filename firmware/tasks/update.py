@@ -97,8 +97,11 @@ class Update:
 
     async def _take(self, job):
         log.info("fota", "job %s: %s %s, %d bytes", job["id"][:8], job["kind"], job["version"], job["size"])
+        refused = job["refused"]
         if job["kind"] != _KIND:
-            self._keep_job(job["id"], REJECTED, "FW file does not match specified FOTA type")
+            refused = "FW file does not match specified FOTA type"
+        if refused:
+            self._keep_job(job["id"], REJECTED, refused)
         else:
             await self._cloud.update_report(job["id"], STARTED)
             try:

@@ -1,49 +1,75 @@
 """Uplink: bring what the journal holds to the cloud, oldest first, and move the cursor only when it said 2.xx.
 
-An errand every `uplink_interval_s`, earlier when a batch has gathered (`state.records`). At-least-once: a record whose
-answer was lost is sent again with the same content and time stamp.
+An errand every `uplink_interval_s`, earlier when a batch has gathered (`state.records`). At-least-once: records whose
+answer was lost are sent again with the same content and time stamp. Log lines go after them, when there are any.
 """
 
 from micropython import const
 
+import coap
 import log
-from cloud.base import RecordRefused
+from cloud.base import LOGS, CloudError, RecordRefused
 
-_BATCH = const(8)
+_BATCH = const(32)  # records looked at together; the cloud takes as many of them as fit a datagram
 
 
 class Uplink:
-    def __init__(self, state, config, records, cloud):
+    """`logbook`: where log lines wait (logbook.Logbook)."""
+
+    def __init__(self, state, config, records, cloud, logbook):
         self._state = state
         self._config = config
         self._records = records
         self._cloud = cloud
+        self._logbook = logbook
 
     async def visit(self):
         """Bring everything up; -> seconds until the next time."""
+        self._cloud.confirmable = self._config["confirmable"]
         sent = await self._drain()
         if sent:
             log.info("uplink", "%d records accepted", sent)
         self._state.records.clear()
+        await self._send_log()
         return self._config["uplink_interval_s"]
 
     async def _drain(self):
         """Send until the journal is empty; -> how many records were accepted."""
         sent = 0
         while self._records.pending():
-            for record in self._records.peek(_BATCH):
-                seq, _, name, _ = record
-                if name is None:
-                    log.error("uplink", "record %d cannot be read and is skipped", seq)
-                else:
-                    sent += await self._send(record)
-                self._records.ack(seq)
+            batch = self._records.peek(_BATCH)
+            while batch:
+                taken, counted = await self._send(batch)
+                self._records.ack(batch[taken - 1][0])
+                del batch[:taken]
+                sent += counted
         return sent
 
-    async def _send(self, record):
-        """-> 1 when the cloud took `record`, 0 when it never will (said, and counted as skipped)."""
+    async def _send(self, batch):
+        """Send records from the first on; -> (how many are dealt with, how many of them the cloud took). One that
+        cannot be read, or that the cloud will never take, is skipped, and said."""
+        seq, _, name, _ = batch[0]
+        if name is None:
+            log.error("uplink", "record %d cannot be read and is skipped", seq)
+            return 1, 0
+        good = 1
+        while good < len(batch) and batch[good][2] is not None:
+            good += 1
         try:
-            return await self._cloud.publish((record,))
+            taken = await self._cloud.publish(batch[:good])
         except RecordRefused as refused:
-            log.error("uplink", "record %d (%s) skipped: %s", record[0], record[2], refused)
-            return 0
+            log.error("uplink", "record %d (%s) skipped: %s", seq, name, refused)
+            return 1, 0
+        return taken, taken
+
+    async def _send_log(self):
+        """Log lines are worth one try: a refusal costs them, and nothing else."""
+        entries = self._logbook.entries()
+        if not entries or LOGS not in self._cloud.caps:
+            return
+        last = entries[-1][0]
+        try:
+            await self._cloud.logs(entries)
+        except (coap.Refused, CloudError) as refused:
+            log.warn("uplink", "log lines refused: %s", refused)
+        self._logbook.taken(last)

@@ -6,11 +6,15 @@ retries; a backend neither sleeps nor loops. Facts: platforms.md section 4, nrfc
 
 Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for the link, CloudError for a no):
     open()                         connect and prove who we are -> lifetime in s; AuthError when we are not accepted
-    close()                        let go of the connection; never raises for a dead one
-    publish(records)               send in order -> how many were accepted, counted from the first        (PUBLISH)
+    close(keep=False)              let go of the connection; never raises for a dead one. keep: open() may go on with
+                                   the session, where the transport can
+    publish(records)               send in order -> how many were accepted, counted from the first, at least one;
+                                   RecordRefused is about the first                                       (PUBLISH)
+    logs(entries)                  send log lines                                                         (LOGS)
     report(changes)                merge a dict into what the cloud shows as reported; None deletes a key  (CONFIG)
     request_desired(changes)       the same for the wanted state: how a setting is refused                 (CONFIG)
-    fetch_config()                 -> dict of what the cloud wants changed, or None                        (CONFIG)
+    fetch_config(mv)               -> dict of what the cloud wants changed, or None. What does not fit memoryview `mv`
+                                   comes in parts, one a call; a member that never fits is None           (CONFIG)
     locate(cells, points, reply, confident, fallback)  -> place, None when the cloud cannot tell, {} when it knows and
                                    was asked not to answer. All but `cells` may be left out: access points (), an answer
                                    True, a radius for 95 instead of 68 % False, the area when the cell is unknown True (LOCATE)
@@ -29,13 +33,16 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
 
 Shapes
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
-            value is an int, a str, a `cbor.Decimal`, or for "gnss" the fix dict of modem.base
+            value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
+            {"type": int, "value": int, "desc": str}
+    entry   (seq, ts_ms or None, level 1..4, layer, text): one line of the log
     cell    the serving-cell dict of modem.base, with "neighbours"
     point   a Wi-Fi access point: {"mac" (6 bytes), "rssi_dbm", "channel"}, and what else the board knows
     need    the assistance need of modem.base
     place   {"lat", "lon" (1e-7 degree), "acc_mm", "how" (str)}, and "time" (Unix s) for predicted()
-    job     {"id", "kind", "version", "size", "key", ...}: an update on offer; "key" names the image, so that progress
-            on one image is never taken for another's. Backends may add private entries.
+    job     {"id", "kind", "version", "size", "key", "refused"}: an update on offer; "key" names the image, so that
+            progress on one image is never taken for another's; "refused" says why it cannot be fetched, or is None.
+            Backends may add private entries.
 """
 
 from micropython import const
@@ -48,6 +55,7 @@ LOCATE = "locate"
 ASSIST = "assist"
 PREDICT = "predict"
 UPDATE = "update"
+LOGS = "logs"
 
 # Neutral job states of update_report(); each backend maps them to its own words.
 STARTED, SUCCEEDED, FAILED, REJECTED = "started", "succeeded", "failed", "rejected"

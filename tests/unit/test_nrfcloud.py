@@ -6,10 +6,9 @@ from binascii import hexlify
 
 import clock
 import coap
-from cbor import Decimal
-from cloud import base, load, nrfcloud
-from cloud.nrfcloud import jobs, messages
-from harness.aio import run
+from cloud import base
+from cloud.nrfcloud import jobs
+from harness.fakecoap import Answer, Client, SessionTest, refused
 
 
 def text(raw):
@@ -17,29 +16,6 @@ def text(raw):
 
 
 CELL = {"mcc": 244, "mnc": 12, "eci": 186369, "tac": 12001, "neighbours": []}
-
-# Source: nrfcloud.md 5.5.
-MESSAGES = (
-    ((1, 1631470795000, "temp", Decimal(-123, -1)), "a3016454454d5002fbc02899999999999a031b0000017bdb3cb8f8"),
-    (
-        (
-            2,
-            1631470795000,
-            "gnss",
-            {
-                "lat": 455240980,
-                "lon": -1226884080,
-                "acc_mm": 15000,
-                "speed_mm_s": 1000,
-                "heading_mdeg": 90000,
-                "alt_mm": 159000,
-                "time": 1631470795,
-            },
-        ),
-        "a30164474e535302a604fb4046c315a4acf31305fbc05eac0ee06d938106fb402e00000000000007fb3ff000000000000008fb"
-        "405680000000000009fb4063e00000000000031b0000017bdb3cb8f8",
-    ),
-)
 
 JOB = {
     "status": "QUEUED",
@@ -52,15 +28,6 @@ JOB = {
         "version": "1.1.0",
     },
 }
-
-
-class Messages(unittest.TestCase):
-    def test_vectors(self):
-        for record, wanted in MESSAGES:
-            self.assertEqual(text(messages.encode(record)), wanted)
-
-    def test_integers_and_unnamed_sensors(self):
-        self.assertEqual(text(messages.encode((1, 0, "heap", 70000))), "a3016448454150021a000111700300")
 
 
 class Jobs(unittest.TestCase):
@@ -78,6 +45,22 @@ class Jobs(unittest.TestCase):
         job = jobs.parse(self.body())
         self.assertEqual(job["key"], "https://bundles.nrfcloud.com/b1/app.bin")
         self.assertEqual((job["kind"], job["size"], job["version"]), ("APP", 93731, "1.1.0"))
+
+    def test_an_image_that_the_proxy_would_not_fetch_is_said_to_be_so(self):  # nrfcloud.md 12, 11.1
+        for host, path in (
+            ("example.com", "a.bin"),
+            ("nrfcloud.com", "a.bin"),
+            ("evil.nrfcloud.com.example.com", "a.bin"),
+            ("api.nrfcloud.com", "a.bin"),
+            ("bundles.nrfcloud.com", "a.bin b.bin"),
+            ("bundles.nrfcloud.com", "a" * 1100),
+        ):
+            with self.subTest(host=host):
+                job = jobs.parse(self.body(host=host, path=path))
+                self.assertTrue(job["refused"])
+                self.assertIsNone(job["key"])
+        for host in ("firmware.nrfcloud.com", "firmware.beta.nrfcloud.com", "static.api.nrfcloud.com"):
+            self.assertIsNone(jobs.parse(self.body(host=host))["refused"])
 
     def test_nothing_to_do(self):
         self.assertIsNone(jobs.parse(b""))
@@ -101,84 +84,15 @@ class Jobs(unittest.TestCase):
         )
 
 
-class Answer:
-    def __init__(self, payload=b"", max_age=None, code=0x45):
-        self.payload = payload
-        self.max_age = max_age
-        self.code = code
-
-
-class Client:
-    """Stands in for coap.Client: answers from a script, remembers what was asked."""
-
-    script = []
-    asked = []
-
-    def __init__(self, endpoint, **tuning):
-        self.endpoint = endpoint
-
-    async def request(self, method, path, **kwargs):
-        Client.asked.append(path)
-        step = Client.script.pop(0)
-        if isinstance(step, Exception):
-            raise step
-        return step
-
-    async def get_blocks(self, path, sink, offset=0, limit=None, **kwargs):
-        body = (await self.request(coap.GET, path)).payload
-        if body:
-            sink(offset, body)
-        result = coap.Result(offset)
-        result.bytes = len(body)
-        return result
-
-    async def close(self):
-        Client.asked.append("closed")
-
-
-def refused(code, diagnostic=""):
-    return coap.Refused(Answer(diagnostic.encode(), code=code))
-
-
-class Session(unittest.TestCase):
-    def setUp(self):
-        self.real = nrfcloud.coap.Client
-        nrfcloud.coap.Client = Client
-        Client.asked = []
-        clock.reset()
-        clock.set_utc(1763625600000)
-        self.tokens = 0
-
-    def tearDown(self):
-        nrfcloud.coap.Client = self.real
-        clock.reset()
-
-    async def connect(self):
-        return None
-
-    async def token(self, device_id, now_s, lifetime_s):
-        self.tokens += 1
-        return b"a.b.c"
-
-    def play(self, script, job):
-        Client.script = list(script)
-        cloud = load("nrfcloud")("node-1", self.connect, self.token)
-
-        async def all_of_it():
-            await cloud.open()
-            return await job(cloud)
-
-        result = run(all_of_it())
-        self.assertEqual(Client.script, [])
-        return result
-
+class Session(SessionTest):
     def test_one_token_serves_a_whole_session(self):
         async def job(cloud):
             await cloud.report({"a": 1})
+            await cloud.publish([(1, 0, "temp", 1)])
             await cloud.publish([(1, 0, "temp", 1), (2, 0, "temp", 2)])
 
         self.play([Answer(max_age=3600), Answer(), Answer(), Answer()], job)
-        self.assertEqual(Client.asked, ["auth/jwt", "state/reported", "msg/d2c", "msg/d2c"])
+        self.assertEqual(Client.asked, ["auth/jwt", "state/reported", "msg/d2c", "msg/d2c/bulk"])
 
     def test_authenticates_again_before_the_session_ends(self):
         async def job(cloud):
@@ -199,6 +113,15 @@ class Session(unittest.TestCase):
             self.play([refused(0x83, "unknown device")], None)
         self.assertEqual(Client.asked, ["auth/jwt", "closed"])
 
+    def test_an_identity_token_goes_to_its_own_path(self):
+        async def job(cloud):
+            return cloud.device_id
+
+        versions = {"mver": "mfw_nrf91x1_2.0.1", "cver": "1.0.0", "dver": "1"}
+        self.play([Answer(max_age=3600)], job, auth="auth/jwt-id", versions=versions)
+        path, sent = Client.calls[0]
+        self.assertEqual((path, sent["query"]), ("auth/jwt-id", ("cver=1.0.0", "dver=1", "mver=mfw_nrf91x1_2.0.1")))
+
     def test_an_unwell_service_is_not_an_auth_error(self):
         with self.assertRaises(coap.Refused):
             self.play([refused(0xA3)], None)
@@ -208,15 +131,6 @@ class Session(unittest.TestCase):
         with self.assertRaises(base.AuthError):
             self.play([], None)
         self.assertEqual(self.tokens, 0)
-
-    def test_a_record_that_will_never_be_taken_is_told_from_a_used_up_plan(self):
-        async def job(cloud):
-            await cloud.publish([(1, 0, "temp", 1)])
-
-        with self.assertRaises(base.RecordRefused):
-            self.play([Answer(max_age=3600), refused(0x80, "bad")], job)
-        with self.assertRaises(coap.Refused):
-            self.play([Answer(max_age=3600), refused(0x80, '{"code":40005}')], job)
 
     def test_assistance_that_is_an_error_report_is_not_injected(self):
         mv = memoryview(bytearray(100))
@@ -232,11 +146,75 @@ class Session(unittest.TestCase):
         self.assertEqual(bytes(mv[:2]), b"\x01\x09")
 
     def test_no_job_no_delta_no_position(self):
+        mv = memoryview(bytearray(64))
+
         async def job(cloud):
-            return (await cloud.update_check(), await cloud.fetch_config(), await cloud.locate([CELL]))
+            return (await cloud.update_check(), await cloud.fetch_config(mv), await cloud.locate([CELL]))
 
         found = self.play([Answer(max_age=3600), refused(0x84), Answer(b""), refused(0x84)], job)
         self.assertEqual(found, (None, None, None))
+
+
+class Endpoint:
+    """One with a connection ID: says what was done to it, and fails when told to."""
+
+    cid = True
+    fails = ()
+
+    def __init__(self):
+        self.done = []
+
+    async def pause(self):
+        self._do("pause")
+
+    async def resume(self):
+        self._do("resume")
+
+    def _do(self, what):
+        self.done.append(what)
+        if what in self.fails:
+            raise OSError(104)
+
+
+class Kept(SessionTest):
+    """A session that outlives the loss of its bearer (nrfcloud.md 2, pause and resume)."""
+
+    def again(self, *answers, fails=(), lifetime=3600, keep=True, cid=True):
+        self.endpoint = Endpoint()
+        self.endpoint.cid = cid
+        self.endpoint.fails = fails
+
+        async def job(cloud):
+            await cloud.close(keep)
+            return await cloud.open()
+
+        return self.play((Answer(max_age=lifetime),) + answers, job)
+
+    def test_goes_on_without_a_token(self):
+        self.assertTrue(0 < self.again(Answer()) <= 3600)
+        self.assertEqual(self.endpoint.done, ["pause", "resume"])
+        self.assertEqual(Client.asked, ["auth/jwt", "ping"])
+        self.assertEqual(self.tokens, 1)
+
+    def test_is_made_anew_when_the_service_does_not_answer_in_it(self):
+        self.again(coap.Timeout("no answer"), Answer(max_age=60))
+        self.assertEqual(Client.asked, ["auth/jwt", "ping", "closed", "auth/jwt"])
+        self.assertEqual(self.tokens, 2)
+
+    def test_is_made_anew_when_it_cannot_be_saved_or_loaded(self):
+        self.again(Answer(max_age=60), fails=("pause",))
+        self.assertEqual(Client.asked, ["auth/jwt", "closed", "auth/jwt"])
+        Client.asked = []
+        self.again(Answer(max_age=60), fails=("resume",))
+        self.assertEqual(Client.asked, ["auth/jwt", "closed", "auth/jwt"])
+
+    def test_is_made_anew_without_a_connection_id_or_when_it_is_over(self):
+        for how in ({"cid": False}, {"keep": False}, {"lifetime": 0}):
+            with self.subTest(how=how):
+                Client.asked = []
+                self.again(Answer(max_age=60), **how)
+                self.assertEqual(self.endpoint.done, [])
+                self.assertEqual(Client.asked, ["auth/jwt", "closed", "auth/jwt"])
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ import clock
 import coap
 import log
 from cbor import Decimal
-from cloud.base import AuthError, RecordRefused
+from cloud.base import LOGS, AuthError, CloudError, RecordRefused
 from errands import Errand, Errands
 from harness.virtual import START_MS, Board, together
+from logbook import Logbook
 from modem.base import Denied
 from records import Records, pack, unpack
 from state import State
 from tasks.link import Link
+from tasks.rise import device_id
 from tasks.sample import Sample
 from tasks.uplink import Uplink
 
@@ -21,6 +23,8 @@ SETTINGS = {
     "apn": "",
     "sample_interval_s": 900,
     "uplink_interval_s": 3600,
+    "confirmable": True,
+    "battery_low_mv": 3400,
 }
 
 
@@ -58,7 +62,11 @@ class Modem:
 
 
 class Cloud:
+    caps = frozenset((LOGS,))
+    device_id = None
+
     def __init__(self):
+        self.logs = Scripted(None)
         self.open = Scripted(3600)
         self.close = Scripted(None)
         self.publish = Scripted(1)
@@ -105,6 +113,7 @@ class Tasks(unittest.TestCase):
         self.cloud = Cloud()
         self.journal = Journal()
         self.records = Records(self.journal, self.state, 16)
+        self.logbook = Logbook()
 
     def tearDown(self):
         log.level = log.INFO
@@ -119,7 +128,7 @@ class Tasks(unittest.TestCase):
 
     def errands(self):
         def make(name):
-            return Uplink(self.state, self.settings, self.records, self.cloud)
+            return Uplink(self.state, self.settings, self.records, self.cloud, self.logbook)
 
         return Errands(self.state, (Errand("uplink", make, early=self.state.records),)).run()
 
@@ -152,6 +161,41 @@ class Linking(Tasks):
         self.link(self.state.link.is_set)
         self.assertEqual(self.modem.reset.calls, [])
         self.assertTrue(clock.uptime_ms() > 3 * 30 * 1000)
+
+    def test_an_unwell_service_is_waited_for_and_never_resets_the_modem(self):  # nrfcloud.md 3.5
+        unwell = coap.Refused(Answer(0xA3, b"later"))
+        self.cloud.open = Scripted(*[coap.Refused(Answer(0xA0, b"")), unwell] * 5, 3600)
+        self.link(self.state.link.is_set)
+        self.assertEqual(self.modem.reset.calls, [])
+        times = [call[0] for call in self.cloud.open.calls]
+        gaps = [b - a for a, b in zip(times, times[1:])]
+        self.assertTrue(min(gaps) >= 30000, gaps)
+        self.assertTrue(gaps[1] >= 60000, gaps)  # what a 5.03 without Max-Age means (RFC 7252 5.9.3.4)
+
+    def test_the_name_is_made_of_what_the_modem_is_called(self):
+        self.settings["device_id"] = "nrf-{imei}"
+        self.link(self.state.link.is_set)
+        self.assertEqual(self.cloud.device_id, "nrf-352656100000001")
+        self.assertEqual(device_id("{uuid}", {"uuid": "5041b2"}), "5041b2")
+        self.assertEqual(device_id("node-1", {}), "node-1")
+        with self.assertRaises(CloudError):
+            device_id("{uuid}", {"imei": "1"})
+
+    def test_a_session_is_kept_when_the_bearer_is_lost_and_not_when_the_cloud_is_silent(self):
+        for loss, kept in ((OSError(104), True), (coap.Timeout(), False), (coap.Reset(), False)):
+            self.setUp()
+            lost = []
+
+            def until(loss=loss, lost=lost):
+                if self.state.link.is_set():
+                    if lost:
+                        return True
+                    lost.append(1)
+                    self.state.fail(loss)
+                return False
+
+            self.link(until)
+            self.assertEqual([call[1] for call in self.cloud.close.calls], [(kept,)])
 
     def test_a_server_that_is_not_who_it_should_be_waits_and_never_resets_the_modem(self):
         class DTLSError(OSError):
@@ -235,6 +279,46 @@ class Uplinking(Tasks):
         self.uplink(lambda: not self.records.pending())
         self.assertEqual(len(self.cloud.publish.calls), 1)
 
+    def test_a_batch_is_acknowledged_as_far_as_it_was_taken(self):
+        self.fill(20)
+        self.cloud.publish = Scripted(12, 5, coap.Timeout())
+        self.uplink(self.state.link_lost.is_set)
+        self.assertEqual([len(call[1][0]) for call in self.cloud.publish.calls], [20, 8, 3])
+        self.assertEqual(self.records.pending(), 3)
+
+    def test_an_entry_that_cannot_be_read_does_not_spoil_a_batch(self):
+        self.fill(2)
+        self.journal.append(b"\xff\xff")
+        self.fill(1)
+        self.cloud.publish = Scripted(2, 1)
+        self.uplink(lambda: not self.records.pending())
+        self.assertEqual([len(call[1][0]) for call in self.cloud.publish.calls], [2, 1])
+
+    def test_log_lines_follow_and_a_refusal_costs_only_them(self):
+        log.sent = log.WARN
+        log.sink = self.logbook.add
+        try:
+            log.warn("a", "one %d", 1)
+            log.info("a", "two")
+            self.fill(1)
+            self.cloud.logs = Scripted(coap.Refused(Answer(0x80, b"")))
+            self.uplink(lambda: self.cloud.logs.calls and not self.records.pending())
+        finally:
+            log.sent = 0
+            log.sink = None
+        entries = self.cloud.logs.calls[0][1][0]
+        self.assertTrue(self.state.link.is_set())
+        self.assertEqual([entry[2:] for entry in self.logbook.entries()][0][1], "uplink")
+        self.assertTrue(("a", "one 1") not in [entry[3:] for entry in entries])  # taken, whatever became of it
+
+    def test_an_alert_does_not_wait_for_the_hour_and_is_not_sent_unasked(self):
+        self.records.alert(7, 3300, "battery low")
+        self.assertEqual(self.records.pending(), 0)
+        self.state.control = {"alertsEn": True, "logLvl": 0}
+        self.records.alert(7, 3300, "battery low")
+        self.assertTrue(self.state.records.is_set())
+        self.assertEqual(self.records.peek(1)[0][2:], ("alert", {"type": 7, "value": 3300, "desc": "battery low"}))
+
     def test_a_full_batch_does_not_wait_for_the_hour(self):
         self.state.link.set()
 
@@ -273,6 +357,19 @@ class Sampling(Tasks):
         self.assertEqual([(r[1], r[2]) for r in records[:2]], [(START_MS, "temp"), (START_MS, "battery")])
         self.assertEqual(records[2][1] - START_MS, 900000)
         self.assertEqual(records[1][3], 3700)
+
+    def test_a_low_battery_is_one_alert_until_it_has_recovered(self):
+        clock.set_utc(START_MS)
+        self.state.control = {"alertsEn": True, "logLvl": 0}
+        volts = [3500, 3390, 3380, 3450, 3390, 3510, 3399]
+        task = Sample(self.state, self.settings, self.records, (("battery", lambda: (volts.pop(0), 0)),))
+        while volts:
+            task.measure()
+        values = [record[3] for record in self.records.peek(20)]
+        self.assertEqual(
+            [value if isinstance(value, int) else value["value"] for value in values],
+            [3500, 3390, 3390, 3380, 3450, 3390, 3510, 3399, 3399],
+        )
 
 
 class Packing(unittest.TestCase):

@@ -18,7 +18,7 @@ from tasks.update import Update
 
 NEW = b"n" * 16
 OLD = b"o" * 16
-JOB = {"id": "9140bd5d-911c", "kind": "APP", "size": 1000, "version": "1.1.0", "key": "https://h/p"}
+JOB = {"id": "9140bd5d-911c", "kind": "APP", "size": 1000, "version": "1.1.0", "key": "https://h/p", "refused": None}
 
 
 class Restarted(BaseException):

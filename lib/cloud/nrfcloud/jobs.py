@@ -5,10 +5,15 @@ import json
 from micropython import const
 
 import coap
-from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED
+from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED, CloudError
 
 _JSON = const(50)
+_SIZE2 = const(28)
 _PROXY_URI = const(35)
+_LONGEST_URI = const(1034)  # RFC 7252 5.10: Proxy-Uri
+# What /proxy fetches from (nrfcloud.md 12); other stages of the service have names like firmware.beta.nrfcloud.com.
+_HOSTS = ("pgps", "firmware", "static", "bundles")
+_DOMAIN = ".nrfcloud.com"
 # Blocks in flight: /proxy numbers the blocks of a file that it holds as a whole, so that any may be asked for at any
 # time (nrfcloud.md 12). As many as session.py has room for beside what is being read; a server that minds gets one.
 _WINDOW = const(2)
@@ -33,16 +38,31 @@ def parse(payload):
     if not isinstance(document, dict):
         raise ValueError("job without a document")
     try:
-        uri = "https://%s/%s" % (document["host"], document["path"])
-        return {
+        job = {
             "id": str(body["jobId"]),
             "kind": document["firmwareType"],
             "size": int(document["fileSize"]),
             "version": document.get("version") or "",
-            "key": uri,
+            "key": None,
+            "refused": None,
         }
-    except (KeyError, TypeError) as missing:
+        job["key"] = proxied(document["host"], document["path"])
+        return job
+    except CloudError as refused:
+        job["refused"] = str(refused)
+        return job
+    except (KeyError, TypeError, AttributeError) as missing:
         raise ValueError("job without %s" % missing) from None
+
+
+def proxied(host, path):
+    """-> the Proxy-Uri of a file that /proxy of the service fetches for us; CloudError when it would not."""
+    uri = "https://%s/%s" % (host, path)
+    if not host.endswith(_DOMAIN) or host.split(".")[0] not in _HOSTS:
+        raise CloudError("the proxy does not fetch from " + host[:64])
+    if " " in path or len(uri) > _LONGEST_URI:
+        raise CloudError("not one file that the proxy can fetch: " + path[:64])
+    return uri
 
 
 def status_body(state, detail=None):
@@ -66,7 +86,16 @@ async def update_check(cloud):
 
 async def update_read(cloud, job, offset, mv):
     """Verb of cloud.base: GET proxy with the image's URL."""
-    return await cloud.blocks(mv, "proxy", offset, options=((_PROXY_URI, job["key"].encode()),), window=_WINDOW)
+    return await proxy_read(cloud, job["key"], offset, mv, _WINDOW)
+
+
+async def proxy_read(cloud, uri, offset, mv, window=1, by_offset=False):
+    """Fill `mv` with the file at `uri` (checked by proxied()) from byte `offset`; -> bytes read, fewer at its end.
+
+    `cloud.total` is then its size, if the service said so (Size2). `by_offset`: count blocks from the query `offset`
+    instead of from the beginning of the file (nrfcloud.md 12)."""
+    options = ((_SIZE2, b""), (_PROXY_URI, uri.encode()))
+    return await cloud.blocks(mv, "proxy", offset, options=options, window=window, by_offset=by_offset)
 
 
 async def update_report(cloud, job_id, state, detail=None):

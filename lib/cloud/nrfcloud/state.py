@@ -1,4 +1,9 @@
-"""The device shadow of nRF Cloud in CBOR (nrfcloud.md 7): PATCH what is reported or desired, GET what is pending."""
+"""The device shadow of nRF Cloud in CBOR (nrfcloud.md 7): PATCH what is reported or desired, GET what is pending.
+
+A shadow may be larger than what a node can hold at once. What is pending is then read a part at a time, by path.
+"""
+
+import json
 
 from micropython import const
 
@@ -7,6 +12,10 @@ import coap
 from cloud.base import CloudError
 
 _CBOR = const(60)
+_DEEPEST = const(4)
+# What to look for in a delta that cannot be listed.
+_SECTIONS = ("control", "config", "command", "pairing", "nrfcloud_mqtt_topic_prefix")
+_ZEROS = bytes(10)  # an empty delta has been seen to come as zeros (nrfcloud.md 7.2)
 
 
 async def report(cloud, changes):
@@ -19,12 +28,68 @@ async def request_desired(cloud, changes):
     await cloud.request(coap.PATCH, "state/desired", payload=cbor.dumps(changes), content_format=_CBOR)
 
 
-async def fetch_config(cloud):
-    """Verb of cloud.base: the delta, which comes unwrapped, and as an empty 2.05 when there is none (7.2)."""
-    answer = await cloud.request(coap.GET, "state", accept=_CBOR)
-    if not answer.payload:
+async def fetch_config(cloud, mv, delta=True):
+    """Verb of cloud.base: the delta, which comes unwrapped, and as an empty 2.05 when there is none (7.2).
+
+    `delta` False: all that is desired instead."""
+    count = await cloud.blocks(mv, "state", accept=_CBOR, query=() if delta else ("delta=false",))
+    if not count or mv[:10] == _ZEROS:
         return None
-    delta = cbor.loads(answer.payload)
-    if not isinstance(delta, dict):
+    if count == len(mv):
+        return await _part(cloud, mv, ())
+    found = cbor.loads(mv[:count])
+    if not isinstance(found, dict):
         raise CloudError("shadow delta is not a map")
-    return delta or None
+    return found or None
+
+
+async def read(cloud, path, mv, accept=_CBOR):
+    """GET state/`path`, a JSON pointer without its first slash ("desired/config"), into `mv` (7.3); -> bytes, 0 when
+    there is no such thing. With `accept` 42 the value is a text of base64, and comes as the bytes that it stands for.
+    """
+    return await cloud.blocks(mv, "state/" + path, accept=accept)
+
+
+async def select(cloud, expression, mv):
+    """GET state?transform=: what the JSONata `expression` makes of the shadow, read through `mv` (7.2); None when it
+    makes nothing. Raises coap.Refused (4.00: not an expression), CloudError (more than `mv` holds, or not JSON)."""
+    count = await cloud.blocks(mv, "state", query=("transform=" + expression,))
+    if count == len(mv):
+        raise CloudError("more than %d bytes of shadow" % count)
+    try:
+        return json.loads(bytes(mv[:count])) if count else None
+    except ValueError:
+        raise CloudError("not JSON") from None
+
+
+async def _part(cloud, mv, at):
+    """-> {key: value} of the first member of the delta below `at` (tuple of keys) that is there, None when none is.
+    The value is None when it is too large and cannot be divided."""
+    for key in await _keys(cloud, mv, at):
+        below = at + (key,)
+        count = 0
+        for section in ("delta/", "desired/"):  # a service need not show the delta by path
+            count = await read(cloud, section + "/".join(_escaped(step) for step in below), mv)
+            if count:
+                break
+        if 0 < count < len(mv):
+            return {key: cbor.loads(mv[:count])}
+        if count:
+            return {key: await _part(cloud, mv, below) if len(below) < _DEEPEST else None}
+    return None
+
+
+async def _keys(cloud, mv, at):
+    """-> list of the keys of the delta's object below `at`."""
+    path = "state.delta" + "".join(".`%s`" % step for step in at)
+    try:
+        found = await select(cloud, "$keys(%s)" % path, mv)
+    except (coap.Refused, CloudError):
+        return () if at else _SECTIONS
+    if isinstance(found, str):
+        return (found,)  # JSONata makes no difference between one and a list of one
+    return found if isinstance(found, list) else ()
+
+
+def _escaped(step):
+    return step.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,103 @@
+"""One attempt to bring the way to the cloud up, for tasks/link: loaded for it, and forgotten while the link holds.
+
+Modem in sync, attached, time known, session open and authenticated. A failed round climbs the recovery ladder of
+modems.md 5.1 a little further (`_LADDER`); what no reset of a modem can mend does not.
+"""
+
+import gc
+from errno import ECONNABORTED
+
+from micropython import const
+
+import clock
+import coap
+import cold
+import log
+from cloud.base import CloudError
+from modem.base import ATError, Denied
+
+_ATTACH_MS = const(300000)
+_DAY_S = const(86400)  # longest that a busy cloud can send us away for
+
+# Which reset to try before round n of a run of failures: 0 none, then the levels of modem.reset().
+_LADDER = (0, 0, 1, 0, 2, 3, 0, 4, 5)
+
+
+async def rise(link):
+    """`link`: tasks.link.Link, whose `failures`, `backoff`, `refused` and `started` are kept up to date.
+    -> 0 when the link is up, else the seconds to wait before the next attempt."""
+    try:
+        await _recover(link)
+        await _modem_up(link)
+        cold.forget()
+        gc.collect()  # the session's buffers want whole pieces of heap
+        link.cloud.device_id = device_id(link.config["device_id"], link.state.identity)
+        lifetime = await link.cloud.open()
+    except (CloudError, coap.Refused) as refused:
+        # 5.00 and 5.03 too: the service is unwell, and no reset of a modem mends that (nrfcloud.md 3.5).
+        log.error("cloud", "%s; %s", refused, "telemetry is kept")
+        return max(link.refused.next(), min(getattr(refused, "retry_after", None) or 0, _DAY_S))
+    except Denied as denied:
+        log.error("modem", "%s", denied)
+        return link.backoff.next()
+    except (coap.CoapError, ATError, OSError) as error:
+        if getattr(error, "reason", None) and error.args[0] == ECONNABORTED:
+            # A DTLSError: the server is not who it should be, and no reset of a modem mends that.
+            log.error("dtls", "connection refused by us: %s; telemetry is kept", explain(error))
+            return link.refused.next()
+        link.failures += 1
+        log.error("link", "failed (%d): %s", link.failures, explain(error))
+        return link.backoff.next()
+    link.failures = 0
+    link.backoff.reset()
+    link.refused.reset()
+    link.config.proven()
+    log.info("cloud", "authenticated as %s for %d s", link.cloud.device_id, lifetime)
+    return 0
+
+
+async def _recover(link):
+    level = _LADDER[min(link.failures, len(_LADDER) - 1)]
+    if level and link.failures:
+        log.warn("modem", "recovery level %d", level)
+        link.started = False
+        await link.modem.reset(level)
+
+
+async def _modem_up(link):
+    modem = link.modem
+    if not link.started:
+        await modem.start()
+        link.state.identity = identity = await modem.identity()
+        log.info("modem", "%s %s, IMEI %s", identity["model"], identity["firmware"], identity["imei"])
+        link.started = True
+    link.state.registration = where = await modem.attach(apn=link.config["apn"] or None, timeout_ms=_ATTACH_MS)
+    log.info("modem", "attached: %s, TAC %d, cell %d", where["rat"], where["tac"], where["eci"])
+    unix = await modem.time()
+    if unix is None:
+        if clock.now() is None:
+            raise OSError(11, "the network has not told the time yet")
+    else:
+        if clock.now() is None:
+            log.info("modem", "network time %d", unix)
+        clock.set_utc(unix * 1000)
+
+
+def device_id(pattern, identity):
+    """-> the id that the cloud knows this node by: `pattern`, with {imei} and {uuid} as the modem says they are
+    ("nrf-{imei}", "{uuid}"). Raises CloudError when it does not say."""
+    for name in ("imei", "uuid"):
+        mark = "{%s}" % name
+        if mark in pattern:
+            value = identity.get(name)
+            if not value:
+                raise CloudError("the modem does not tell its %s, which device_id is made of" % name)
+            pattern = pattern.replace(mark, value)
+    return pattern
+
+
+def explain(error):
+    """-> a short text for a log line: what class of thing went wrong, and what it said."""
+    text = str(error)
+    name = type(error).__name__
+    return "%s: %s" % (name, text) if text else name
