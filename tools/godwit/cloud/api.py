@@ -67,6 +67,13 @@ class Api:
         answer = self.answer(method, path, makes=makes, **request)
         return None if answer is None else _json(answer, f"{method} {path}")
 
+    def object(self, method: str, path: str, **request: Any) -> dict:
+        """Like `call`, for an answer that is a JSON object. CloudError when it is something else."""
+        found = self.call(method, path, **request)
+        if not isinstance(found, dict):
+            raise CloudError(f"{method} {path}: the answer is no object but {clean(str(found))[:60]}")
+        return found
+
     def answer(self, method: str, path: str, *, makes: str | None = None, **request: Any) -> httpx.Response | None:
         """Like `call`, but the whole response (None: a repeated DELETE found it gone)."""
         doing = f"{method} {path}"
@@ -96,7 +103,8 @@ class Api:
             if not again or attempt == ATTEMPTS:
                 break
             wait = self._backoff(attempt) if wait is None else wait
-            self._note(f"{failure.message}; again in {wait:.1f} s ({attempt} of {ATTEMPTS - 1})")
+            words = f"{failure.message}; " if attempt == 1 else ""
+            self._note(f"{words}again in {wait:.1f} s ({attempt} of {ATTEMPTS - 1})")
             self._sleep(wait)
         raise failure
 
@@ -172,7 +180,7 @@ def _json(answer: httpx.Response, doing: str) -> Any:
 
 def _page(value: Any, path: str) -> tuple[list, str | None]:
     items = value.get("items") if isinstance(value, dict) else value
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
         raise CloudError(f"GET {path}: not a list but {clean(value)[:60]}")
     token = value.get("pageNextToken") if isinstance(value, dict) else None
     return items, token if isinstance(token, str) and token else None

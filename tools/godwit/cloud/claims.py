@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from . import bulk, rows, times
+from . import bulk, doc, rows, times
 from .api import part
 from .command import command, confirm
 from .errors import CloudError
@@ -86,7 +86,7 @@ def _many(cloud, path):
     if isinstance(answer.get("bulkOpsRequestId"), str):
         state, stray = bulk.follow(cloud.provisioning, answer["bulkOpsRequestId"], found)
     else:
-        failed = answer.get("failed") or []
+        failed = doc.objects(answer.get("failed"))
         state, stray = "FAILED" if failed else "SUCCEEDED", rows.place_errors(map(_failure, failed), found)
     return bulk.show(cloud, state, found, stray, "claimed")
 
@@ -99,7 +99,7 @@ def _failure(entry):
 
 
 def _row(item):
-    tags = ", ".join(item.get("tags") or [])
+    tags = ", ".join(doc.texts(item.get("tags")))
     when = times.show(item.get("claimedAt"))
     return item.get("id"), item.get("deviceType"), status(item.get("status")), tags, item.get("imei"), when
 

@@ -7,6 +7,7 @@ import click
 from . import times
 from .api import part
 from .command import command, confirm
+from .doc import obj, texts, words
 from .errors import CloudError
 
 _NAME = re.compile(r"[a-zA-Z0-9.@:#-]{1,128}")
@@ -39,24 +40,24 @@ def show(cloud, device):
     found = fetch(cloud, device)
     if cloud.as_json:
         return cloud.screen.json(found)
-    state, meta = found.get("state") or {}, found.get("$meta") or {}
-    reported = (state.get("reported") or {}).get("device") or {}
+    state, meta = obj(found, "state"), obj(found, "$meta")
+    reported = obj(state, "reported", "device")
     cloud.screen.fields(
         [
             ("device", found.get("id")),
             ("name", found.get("name")),
-            ("type", " / ".join(filter(None, (found.get("type"), found.get("subType"))))),
-            ("tags", ", ".join(found.get("tags") or [])),
+            ("type", words(found, "type", "subType")),
+            ("tags", ", ".join(texts(found.get("tags")))),
             ("onboarded", times.show(meta.get("createdAt"))),
             ("changed", times.show(meta.get("updatedAt"))),
             ("shadow version", version(found)),
             ("firmware", _app(found)),
-            ("modem firmware", (found.get("firmware") or {}).get("modem")),
+            ("modem firmware", obj(found, "firmware").get("modem")),
             ("takes updates", ", ".join(_supports(found))),
-            *_section(reported.get("deviceInfo")),
-            *_section(reported.get("simInfo")),
-            *_section(reported.get("networkInfo")),
-            ("waiting for it", ", ".join(state.get("delta") or {})),
+            *obj(reported, "deviceInfo").items(),
+            *obj(reported, "simInfo").items(),
+            *obj(reported, "networkInfo").items(),
+            ("waiting for it", ", ".join(obj(state, "delta"))),
         ]
     )
 
@@ -86,7 +87,7 @@ def tag(cloud, device, tags, add, remove):
         raise click.UsageError("--add or --remove, not both")
     wanted = list(dict.fromkeys(tags))
     if add or remove:
-        present = fetch(cloud, device).get("tags") or []
+        present = texts(fetch(cloud, device).get("tags"))
         wanted = [one for one in present if one not in tags] if remove else list(dict.fromkeys([*present, *tags]))
     cloud.api.call("PUT", f"/devices/{part(device)}/tags", json=wanted)
     _done(cloud, {"deviceId": device, "tags": wanted}, f"{device}: {', '.join(wanted) or 'no tags'}")
@@ -107,48 +108,40 @@ def delete(cloud, device, yes):
 
 def fetch(cloud, device):
     """The device document, a dict. Raises CloudError."""
-    found = cloud.api.call("GET", f"/devices/{part(device)}")
-    if not isinstance(found, dict):
-        raise CloudError(f"{device}: the service answered without a device")
-    return found
+    return cloud.api.object("GET", f"/devices/{part(device)}")
 
 
 def version(document):
     """The number that If-Match wants: $meta.version (UpdateDeviceState's own sample), or None."""
-    found = (document.get("$meta") or {}).get("version", (document.get("state") or {}).get("version"))
+    found = obj(document, "$meta").get("version", obj(document, "state").get("version"))
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 def _row(document):
-    state = document.get("state") or {}
-    firmware = document.get("firmware") or {}
+    state = obj(document, "state")
+    firmware = obj(document, "firmware")
     name = document.get("name")
     return (
         document.get("id"),
         name if name != document.get("id") else None,
-        ", ".join(document.get("tags") or []),
+        ", ".join(texts(document.get("tags"))),
         _app(document),
         firmware.get("modem"),
         " ".join(_supports(document)),
-        times.show((document.get("$meta") or {}).get("updatedAt")),
-        ", ".join(state.get("delta") or {}),
+        times.show(obj(document, "$meta").get("updatedAt")),
+        ", ".join(obj(state, "delta")),
     )
 
 
 def _app(document):
-    app = (document.get("firmware") or {}).get("app")
+    app = obj(document, "firmware").get("app")
     if isinstance(app, dict):
-        return " ".join(str(app[key]) for key in ("name", "version") if app.get(key))
+        return words(app, "name", "version")
     return app
 
 
 def _supports(document):
-    supports = (document.get("firmware") or {}).get("supports")
-    return [str(kind) for kind in supports] if isinstance(supports, list) else []
-
-
-def _section(values):
-    return list(values.items()) if isinstance(values, dict) else []
+    return texts(obj(document, "firmware").get("supports"))
 
 
 def _done(cloud, document, text):

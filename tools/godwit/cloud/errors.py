@@ -82,7 +82,7 @@ def from_transport(error: httpx.HTTPError, doing: str, host: str) -> CloudError:
     """The error that a failed transfer stands for."""
     if is_tls(error):
         detail = _tls_detail(str(error))
-        return CloudError(f"{doing}: {host} is not trusted: {detail}. Wrong host, or an own CA (SSL_CERT_FILE)?")
+        return CloudError(f"{doing}: {host} is not trusted: {detail}; a wrong host, or a CA for SSL_CERT_FILE")
     for kind, meaning in _TRANSPORT.items():
         if isinstance(error, kind):
             return CloudError(f"{doing}: {host}: {meaning}")
@@ -90,7 +90,7 @@ def from_transport(error: httpx.HTTPError, doing: str, host: str) -> CloudError:
     if re.search(r"name or service|name resolution|nodename|getaddrinfo", text, re.I):
         return CloudError(f"{doing}: the name {host} is not known here: no network, or a wrong --url")
     if "refused" in text:
-        return CloudError(f"{doing}: nobody listens at {host}: is the twin up, is --url right?")
+        return CloudError(f"{doing}: nobody listens at {host}: is the twin up, and --url right")
     return CloudError(f"{doing}: {host} cannot be reached: {text or type(error).__name__}")
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from . import progress, times
 from .api import part
+from .doc import obj, texts
 from .errors import CloudError
 from .follow_view import View
 from .screen import plain, status
@@ -89,9 +90,7 @@ class Follower:
     def _look(self):
         """One look at everything; tells what has changed where nothing is drawn."""
         api, job = self._cloud.api, part(self.job)
-        document = api.call("GET", f"/fota-jobs/{job}")
-        if not isinstance(document, dict):
-            raise CloudError(f"job {self.job}: the service answered without it")
+        document = api.object("GET", f"/fota-jobs/{job}")
         first = not self.document
         moved = document.get("status") != self.document.get("status")
         self.document = document
@@ -106,6 +105,7 @@ class Follower:
         """Note one execution status; returns its device when it has changed, else None."""
         device, word = str(item.get("deviceId")), str(item.get("status"))
         detail = item.get("statusDetail")
+        detail = detail if isinstance(detail, str) else None
         before = self.executions.get(device)
         if before and (before.status, before.detail) == (word, detail):
             before.updated = item.get("lastUpdatedAt")
@@ -119,7 +119,7 @@ class Follower:
 
     def _measure(self):
         loading = [one for one in self.executions.values() if one.status in _LOADING]
-        uris = (self.document.get("firmware") or {}).get("uris") or []
+        uris = texts(obj(self.document, "firmware").get("uris"))
         known = self._records.fractions([one.device for one in loading], uris)
         for one in loading:
             fraction = progress.in_words(one.detail)
@@ -131,7 +131,7 @@ class Follower:
         return bool(self.executions) and all(one.over for one in self.executions.values()) and self._all_there()
 
     def _all_there(self):
-        stats = self.document.get("executionStats") or {}
+        stats = obj(self.document, "executionStats")
         expected = stats.get("executions")
         return not isinstance(expected, (int, float)) or len(self.executions) >= expected
 

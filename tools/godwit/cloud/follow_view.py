@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import times
+from .doc import obj, words
 from .screen import plain, size, status
 
 _BAR = 24
@@ -34,13 +35,13 @@ class View:
 
     def _head(self):
         document = self._follower.document
-        firmware = document.get("firmware") or {}
+        firmware = obj(document, "firmware")
         line = Text(plain(str(document.get("name") or "job")), "bold").append("  ")
         line.append_text(status(document.get("status")))
-        words = [str(firmware[key]) for key in ("firmwareType", "version") if firmware.get(key)]
+        about = words(firmware, "firmwareType", "version")
         if firmware.get("fileSize"):
-            words.append(size(firmware["fileSize"]))
-        return line.append("  " + plain(" ".join(words)), "cyan").append(f"  {plain(self._follower.job)}", "dim")
+            about += " " + size(firmware["fileSize"])
+        return line.append("  " + plain(about), "cyan").append(f"  {plain(self._follower.job)}", "dim")
 
     def _table(self, executions):
         grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")

@@ -8,6 +8,7 @@ import click
 from . import times
 from .api import part
 from .command import command, confirm
+from .doc import number, obj, texts, words
 from .errors import CloudError
 from .follow import Follower
 from .screen import size
@@ -68,11 +69,11 @@ def list_jobs(cloud, limit):
 @click.argument("job")
 def show(cloud, job):
     """Show one job and how far its devices are."""
-    document = cloud.api.call("GET", f"/fota-jobs/{part(job)}") or {}
+    document = cloud.api.object("GET", f"/fota-jobs/{part(job)}")
     executions = list(cloud.api.pages(f"/fota-job-execution-statuses/{part(job)}"))
     if cloud.as_json:
         return cloud.screen.json({**document, "executions": executions})
-    target, firmware = document.get("target") or {}, document.get("firmware") or {}
+    target, firmware = obj(document, "target"), obj(document, "firmware")
     cloud.screen.fields(
         [
             ("job", document.get("jobId")),
@@ -80,9 +81,9 @@ def show(cloud, job):
             ("description", document.get("description")),
             ("status", status_text(document.get("status"))),
             ("detail", document.get("statusDetail")),
-            ("target tags", ", ".join(target.get("tags") or [])),
+            ("target tags", ", ".join(texts(target.get("tags")))),
             ("bundle", firmware.get("bundleId")),
-            ("firmware", " ".join(str(firmware[key]) for key in ("firmwareType", "version") if firmware.get(key))),
+            ("firmware", words(firmware, "firmwareType", "version")),
             ("size", size(firmware.get("fileSize"))),
             ("created", times.show(document.get("createdAt"))),
             ("completed", document.get("completedAt") and times.show(document["completedAt"])),
@@ -148,14 +149,14 @@ def _done(cloud, job, word):
 
 
 def _row(item):
-    stats, firmware = item.get("executionStats") or {}, item.get("firmware") or {}
-    failed = sum(int(stats.get(name) or 0) for name in _FAILED)
-    total = int(stats.get("executions") or stats.get("devices") or 0)
+    stats, firmware = obj(item, "executionStats"), obj(item, "firmware")
+    failed = sum(int(number(stats.get(name))) for name in _FAILED)
+    total = int(number(stats.get("executions")) or number(stats.get("devices")))
     return (
         item.get("jobId"),
         status_text(item.get("status")),
-        " ".join(str(firmware[key]) for key in ("firmwareType", "version") if firmware.get(key)),
-        f"{int(stats.get('completedExecutions') or 0)} of {total}",
+        words(firmware, "firmwareType", "version"),
+        f"{int(number(stats.get('completedExecutions')))} of {total}",
         failed or None,
         item.get("name"),
         times.show(item.get("createdAt")),

@@ -19,6 +19,7 @@ from .errors import CloudError
 
 REAL_URL = "https://api.nrfcloud.com/v1"
 _REAL = re.compile(r"api\.((?:[a-z]+\.)?nrfcloud\.com)")
+_HOST = re.compile(r"[a-z0-9.:_-]+")
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
@@ -31,7 +32,7 @@ def base_url(text: str, plain_http: bool = False) -> str:
         url = httpx.URL(text)
     except (httpx.InvalidURL, TypeError) as error:
         raise CloudError(f"--url {text}: not an address: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host) or url.userinfo or url.query or url.fragment:
         raise CloudError(f"--url {text}: expected https://host[:port]/v1")
     if url.scheme == "http" and not plain_http and not is_loopback(url.host):
         raise CloudError(f"--url {text}: the API key would travel unencrypted; use https, or --plain-http on a desk")

@@ -8,6 +8,7 @@ import re
 import httpx
 
 from . import places
+from .doc import number, obj, objects
 from .errors import CloudError
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
@@ -36,13 +37,13 @@ class Records:
         except CloudError:
             self._api = None  # not a twin, or none that tells
             return {}
-        known = found.get("devices") if isinstance(found, dict) else None
+        known = obj(found, "devices")
         result = {}
-        for device in devices if isinstance(known, dict) else ():
-            loaded = [one for one in (known.get(device) or {}).get("downloads", ()) if _uri(one) in uris]
-            total = sum(one.get("size") or 0 for one in loaded)
+        for device in devices:
+            loaded = [one for one in objects(obj(known, device).get("downloads")) if _uri(one) in uris]
+            total = sum(number(one.get("size")) for one in loaded)
             if total and len(loaded) == 1 or total and len(loaded) == len(uris):
-                result[device] = min(1.0, sum(one.get("distinct") or 0 for one in loaded) / total)
+                result[device] = min(1.0, sum(number(one.get("distinct")) for one in loaded) / total)
         return result
 
 

@@ -12,6 +12,7 @@ from . import shadow_view, tree
 from .api import part
 from .command import command
 from .devices import fetch, version
+from .doc import obj
 from .errors import CloudError
 from .values import load, read_text
 
@@ -32,7 +33,7 @@ def shadow():
 def show(cloud, device, text, pending):
     """Show desired, reported and pending values side by side."""
     document = fetch(cloud, device)
-    state = document.get("state") or {}
+    state = obj(document, "state")
     below = tree.path(text.strip("/") and text) if text and text.strip("/") else ()
     if below and below[0] in ("state", "desired", "reported", "delta"):
         raise CloudError(f"--path {text}: a path within the sections, such as config: all of them are shown")
@@ -115,13 +116,13 @@ def _change(cloud, device, changes, force):
 
 
 def _reached(document, changes):
-    state = document.get("state") or {}
-    return all(tree.reached(state.get(section) or {}, patch) for section, patch in changes.items())
+    state = obj(document, "state")
+    return all(tree.reached(obj(state, section), patch) for section, patch in changes.items())
 
 
 def _refuse_conflict(before, after, changes):
     for section, patch in changes.items():
-        old, new = ((one.get("state") or {}).get(section) or {} for one in (before, after))
+        old, new = (obj(one, "state", section) for one in (before, after))
         names = [".".join(keys) for keys in tree.touched(old, new, patch)]
         if names:
             text = f"conflict (409): {section} {', '.join(names)} was changed by somebody else meanwhile"
