@@ -105,16 +105,15 @@ def test_credentials_life(modem):
     assert terminal.ok(f"AT%CMNG=1,{TAG},0") == []
 
 
-def cose(text, public, payload=None):
-    """The payload of a COSE_Sign1 in base64url whose signature by `public` holds, self-described tag taken off."""
+def cose(text, public, outside):
+    """The payload of a COSE_Sign1 in base64url whose signature by `public` over it and `outside` holds; None if nil."""
     envelope = cbor2.loads(unb64(text))
     protected, unprotected, attached, raw = envelope.value
     assert (envelope.tag, cbor2.loads(protected), dict(unprotected)) == (18, {1: -7}, {4: b"\x21"})
-    assert (attached is None) == (payload is not None)
-    signed = cbor2.dumps(["Signature1", protected, b"", payload or attached])
+    signed = cbor2.dumps(["Signature1", protected, outside, attached])
     der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
     public.verify(der, signed, ec.ECDSA(hashes.SHA256()))
-    return plain(payload or attached)
+    return attached and plain(attached)
 
 
 def plain(payload):
@@ -140,13 +139,13 @@ def test_keygen(modem):
     assert csr.is_signature_valid
     _, claims = verified(csr.public_key(), jwt(modem, ',0,"x","",5,2'))
     assert claims["sub"] == "x"
-    kind, who, tag, digest, nonce = cose(envelope, identity)
+    kind, who, tag, digest, nonce = cose(envelope, identity, unb64(body))
     assert (kind, who, cbor2.loads(tag), len(nonce)) == (9, uuid, 5, 16)
     assert digest == hashlib.sha256(unb64(body)).digest()
     (line,) = terminal.ok("AT%KEYGEN=16842754,2,1")
     body, envelope = line.split('"')[1].split(".")
     verified(serialization.load_der_public_key(unb64(body)), jwt(modem, ',0,"y","",16842754,2'))
-    kind, who, tag, digest, _ = cose(envelope, identity)
+    kind, who, tag, digest, _ = cose(envelope, identity, unb64(body))
     assert (kind, who, tag, digest) == (8, uuid, b"\x1a\x01\x01\x00\x02", hashlib.sha256(unb64(body)).digest())
 
 
@@ -169,7 +168,8 @@ def test_attestation_token(modem):
     for command in ("AT%ATTESTTOKEN", 'AT%ATTESTTOKEN="challenge"'):
         (line,) = modem.terminal.ok(command)
         payload, envelope = line.removeprefix('%ATTESTTOKEN: "').removesuffix('"').split(".")
-        kind, who, device_type, firmware, nonce = cose(envelope, identity, unb64(payload))
+        assert cose(envelope, identity, unb64(payload)) is None
+        kind, who, device_type, firmware, nonce = plain(unb64(payload))
         assert (kind, who, device_type, len(firmware), len(nonce)) == (1, uuid, 6, 16, 16)
     text = modem.terminal.ok("AT%DEVICEUUID")[0].removeprefix("%DEVICEUUID: ")
     assert bytes.fromhex(text.replace("-", "")) == uuid

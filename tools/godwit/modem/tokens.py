@@ -3,7 +3,8 @@
 ES256 with the signature as raw r || s. Header and claims of a token are those of the modem: typ, alg, kid; iss, jti,
 iat, sub, aud, exp. What attests something is a COSE_Sign1 (RFC 9052) by the factory's identity key, as public tokens
 of real modems show it: tag 18, protected {1: -7}, unprotected {4: h'21'} (the key's name, -2 in CBOR), and a payload
-that begins with the tag of self-described CBOR. Called by the personality's key commands.
+that begins with the tag of self-described CBOR. What stands before the dot is its external_aad: both published
+signatures of one real modem hold under one key only so. Called by the personality's key commands.
 """
 
 import base64
@@ -66,11 +67,11 @@ def keygen_answer(key, identity, device_uuid, tag, as_csr, subject, usage=None):
     message = _CSR_MESSAGE if as_csr else _PUBLIC_KEY_MESSAGE
     digest = hashlib.sha256(body).digest()
     payload = _payload(message, _uuid_bytes(device_uuid), cbor2.dumps(tag), digest, secrets.token_bytes(16))
-    return b64url(body) + "." + b64url(_sign1(identity, payload, payload))
+    return b64url(body) + "." + b64url(_sign1(identity, body, payload))
 
 
 def attestation(identity, device_uuid, firmware_uuid):
-    """%ATTESTTOKEN's `<payload>.<COSE>`: who the device is; the envelope's own payload is nil (detached)."""
+    """%ATTESTTOKEN's `<payload>.<COSE>`: who the device is; the envelope's own payload is nil."""
     payload = _payload(_IDENTITY_MESSAGE, _uuid_bytes(device_uuid), _DEVICE_TYPE, _uuid_bytes(firmware_uuid),
                        secrets.token_bytes(16))  # fmt: skip
     return b64url(payload) + "." + b64url(_sign1(identity, payload, None))
@@ -84,10 +85,10 @@ def _uuid_bytes(text):
     return bytes.fromhex(text.replace("-", ""))
 
 
-def _sign1(key, payload, attached):
+def _sign1(key, outside, payload):
     protected = cbor2.dumps({1: -7})
-    signature = sign_raw(key, cbor2.dumps(["Signature1", protected, b"", payload]))
-    return cbor2.dumps(cbor2.CBORTag(18, [protected, {4: _KEY_NAME}, attached, signature]))
+    signature = sign_raw(key, cbor2.dumps(["Signature1", protected, outside, payload]))
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, {4: _KEY_NAME}, payload, signature]))
 
 
 def _csr(key, subject, usage):

@@ -1,9 +1,11 @@
-"""Device authentication: ES256 JSON Web Tokens (RFC 7519, 7515, 7518 section 3.4) against registered keys.
+"""Device authentication: ES256 JSON Web Tokens (RFC 7519, 7515, 7518 section 3.4) against known keys (facts 3.1).
 
-Identity is `sub`, or the part of `iss` after the first dot when there is no `sub`; `exp` must be there
-and lie ahead of the world clock; `kid`, `aud`, `iat`, `jti` are not looked at. Every failure is one
-AuthError with a short reason (the device sees 4.03).
-Called by site.py for POST auth/jwt and auth/jwt-id.
+An access token is signed with the registered key of an onboarded device: its identity is `sub`, or the part of `iss`
+after the first dot when there is no `sub`; `exp` must be there and lie ahead of the world clock; an `iss` beside `sub`
+must be `<hardware>.<device id>` or, as the modem writes it, `<hardware>.<its UUID>`. An identity token is signed with
+the identity key of a claimed modem: its identity is the UUID in `iss`; `exp` counts when it is there. `kid`, `aud`,
+`jti` are not looked at. Every failure is one AuthError with a short reason (the device sees 4.03).
+Called by site.py for POST auth/jwt, auth/jwt-id and p/auth-jwt.
 """
 
 import base64
@@ -21,6 +23,7 @@ DEVICE_ID = re.compile(r"[a-z0-9:_-]{1,128}", re.IGNORECASE)
 _MAX_TOKEN = 2048
 _SKEW_S = 10
 _B64URL = re.compile(r"[A-Za-z0-9_-]+")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class AuthError(Exception):
@@ -32,10 +35,22 @@ class AuthError(Exception):
 
 
 def verify(token, public_pem_of, now_s):
-    """Check a compact JWS (bytes); returns the device id.
+    """Check an access token, a compact JWS (bytes); returns the device id.
 
     `public_pem_of(device)` gives the registered public key as PEM text, or None. Raises AuthError.
     """
+    return _verify(token, _device, public_pem_of, now_s, "device not known", needs_expiry=True)
+
+
+def verify_identity(token, public_pem_of, now_s):
+    """Check an identity token (bytes); returns the device's UUID.
+
+    `public_pem_of(uuid)` gives the public identity key of a claimed device as PEM text, or None. Raises AuthError.
+    """
+    return _verify(token, _uuid, public_pem_of, now_s, "device not claimed", needs_expiry=False)
+
+
+def _verify(token, identity_of, public_pem_of, now_s, unknown, needs_expiry):
     if len(token) > _MAX_TOKEN:
         raise AuthError("token too long")
     try:
@@ -49,12 +64,13 @@ def verify(token, public_pem_of, now_s):
     if header.get("alg") != "ES256" or "crit" in header:
         raise AuthError("alg is not ES256")
     signature = _b64url(parts[2], "signature")
-    device = _identity(claims)
+    device = identity_of(claims)
     pem = public_pem_of(device)
     if pem is None:
-        raise AuthError("device not known", device)
+        raise AuthError(unknown, device)
     _check_signature(pem, f"{parts[0]}.{parts[1]}".encode(), signature, device)
-    _check_times(claims, now_s, device)
+    if needs_expiry or "exp" in claims:
+        _check_times(claims, now_s, device)
     return device
 
 
@@ -73,15 +89,31 @@ def load_public_key(pem):
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _identity(claims):
-    device = claims.get("sub")
+def _device(claims):
+    """The device id of an access token."""
+    device, issuer = claims.get("sub"), claims.get("iss")
+    named = _issued_by(issuer) if device is None or issuer is not None else None
     if device is None:
-        issuer = claims.get("iss")
-        if not isinstance(issuer, str) or "." not in issuer:
-            raise AuthError("neither sub nor iss names a device")
-        device = issuer.split(".", 1)[1]
+        device = named
+    elif named is not None and named != device and not _UUID.fullmatch(named):
+        raise AuthError("iss names another device than sub")
     if not isinstance(device, str) or not DEVICE_ID.fullmatch(device):
         raise AuthError("sub is not a device id")
+    return device
+
+
+def _uuid(claims):
+    """The UUID in the issuer of an identity token."""
+    device = _issued_by(claims.get("iss"))
+    if not _UUID.fullmatch(device):
+        raise AuthError("iss is not <hardware>.<device uuid>")
+    return device
+
+
+def _issued_by(issuer):
+    hardware, dot, device = issuer.partition(".") if isinstance(issuer, str) else ("", "", "")
+    if not hardware or not dot or not device:
+        raise AuthError("neither sub nor iss names a device")
     return device
 
 

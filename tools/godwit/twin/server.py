@@ -22,12 +22,15 @@ from .ground_fix import GroundFixApi
 from .inbox import Inbox
 from .location import Locations
 from .messages import MessageApi
+from .provisioning import Provisioning
+from .provisioning_api import ProvisioningApi
 from .proxy import ProxyApi
 from .records import Records
 from .rest_app import make_app
 from .rest_data import DataRoutes
 from .rest_devices import DeviceRoutes
 from .rest_fota import FotaRoutes
+from .rest_provisioning import ProvisioningRoutes
 from .rest_twin import TwinRoutes
 from .site import Site
 from .state import StateApi
@@ -55,6 +58,7 @@ class Twin:
         self.store = Store(db, world)
         self.records = Records(self.store, emit)
         self.devices = Devices(self.store)
+        self.provisioning = Provisioning(self.store, self.devices)
         self.bundles = Bundles(self.store)
         self.fota = Fota(self.store, self.devices, self.bundles, self.records.fota)
         self._link = Link(self.faults, seed)
@@ -85,6 +89,7 @@ class Twin:
             TwinRoutes(self),
             DeviceRoutes(self.store, self.devices),
             FotaRoutes(self.store, self.bundles, self.fota),
+            ProvisioningRoutes(self.store, self.provisioning),
             DataRoutes(self.store, self.devices),
         ]
         app = make_app(self._api_key, self.records, tables)
@@ -137,9 +142,10 @@ class Twin:
             GroundFixApi(self._locations),
             AgnssApi(self.world),
             FotaApi(self.fota),
+            ProvisioningApi(self.provisioning),
             ProxyApi(self.bundles, self.records.proxy_block),
         ]
-        return Site(self.devices, self.faults, self.records, self.world, apis)
+        return Site(self.devices, self.provisioning, self.faults, self.records, self.world, apis)
 
     def _opened(self, session):
         self.records.session_opened(session)

@@ -1,8 +1,8 @@
 """The CoAP service: authentication gate, routing, block-wise, errors, records (facts 1.1, 2, 3.5, 4.4).
 
-POST auth/jwt and auth/jwt-id open the core scope of a DTLS session until Max-Age (world time) is over;
-everything else needs it: 4.01. Handlers are found by method and path pattern; a known path with another
-method is 4.05. Every answer becomes one row in the records. p/* (provisioning) is not there yet: 4.04.
+A DTLS session has one scope until Max-Age (world time) is over, and the last authentication decides which: POST
+p/auth-jwt opens p/*, POST auth/jwt and auth/jwt-id everything else; without the right one it is 4.01. Handlers are
+found by method and path pattern; a known path with another method is 4.05. Every answer becomes one row in the records.
 aiocoap calls render(); server.py makes it.
 """
 
@@ -11,20 +11,22 @@ from aiocoap.numbers import codes
 
 from . import auth, payload
 from .blocks import Blockwise
-from .call import Call, created, match
+from .call import Call, changed, created, match
 from .errors import ACCESS_DENIED, BAD_REQUEST, ApiError, not_found
 
 _METHODS = {1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 6: "PATCH", 7: "IPATCH"}
-_AUTH_PATHS = (("auth", "jwt"), ("auth", "jwt-id"))
-_OPEN_PATHS = (("p", "auth-jwt"), (".dtls", "suspend"))  # need no scope, but are not served either
+CORE, PROVISIONING = "core", "prov"  # scopes
+_SCOPES = {("auth", "jwt"): CORE, ("auth", "jwt-id"): CORE, ("p", "auth-jwt"): PROVISIONING}
+_SUSPEND = (".dtls", "suspend")  # belongs to the transport: needs no scope
 
 
 class Site(resource.Resource):
     """Everything a device can ask for. `apis` are the objects with routes()."""
 
-    def __init__(self, devices, faults, records, world, apis):
+    def __init__(self, devices, provisioning, faults, records, world, apis):
         super().__init__()
         self._devices = devices
+        self._provisioning = provisioning
         self._faults = faults
         self._records = records
         self._world = world
@@ -65,11 +67,13 @@ class Site(resource.Resource):
         return answer
 
     def _answer(self, request, call):
-        if call.path in _AUTH_PATHS:
+        if call.path in _SCOPES:
             if call.method != "POST":
                 raise ApiError(405, BAD_REQUEST, "POST only")
             body, more = self._blockwise.take(request)
             return more or self._authenticate(call, body)
+        if call.path == _SUSPEND:
+            return self._suspend(call)
         self._gate(call)
         if call.path != ("proxy",) and (request.opt.proxy_uri or "") != "":
             raise ApiError(505, BAD_REQUEST, "not a proxy", coap=codes.PROXYING_NOT_SUPPORTED)
@@ -84,16 +88,23 @@ class Site(resource.Resource):
             answer = self._blockwise.cut(request, call.body, answer)
         return answer
 
+    def _suspend(self, call):
+        """What Californium knows and the service perhaps does not: 4.04 unless the switch `suspend` is on."""
+        if call.method != "POST" or not self._faults.as_dict().get("suspend"):
+            raise not_found("sessions cannot be suspended")
+        return changed()
+
     def _gate(self, call):
         session = call.session
-        if call.path in _OPEN_PATHS:
-            raise not_found("not served by the twin")
         if session.device is None:
             raise ApiError(401, ACCESS_DENIED, "not authenticated")
         if self._world.now_ms() >= session.expires_at:
             session.device = None
             raise ApiError(401, ACCESS_DENIED, "authentication expired")
-        if not self._devices.exists(session.device):
+        provisioning = session.scope == PROVISIONING
+        if provisioning != (call.path[:1] == ("p",)):
+            raise ApiError(401, ACCESS_DENIED, f"authenticated for {session.scope} only")
+        if not (self._provisioning.claimed if provisioning else self._devices.exists)(session.device):
             session.device = None
             raise ApiError(401, ACCESS_DENIED, "device was deleted")
         call.device = session.device
@@ -113,17 +124,18 @@ class Site(resource.Resource):
         raise not_found("no such resource")
 
     def _authenticate(self, call, body):
-        session = call.session
+        session, scope = call.session, _SCOPES[call.path]
         session.device = None  # until proven
         device, reason, answer = None, None, None
         try:
             if self._faults.take("auth_503"):
-                reason, answer = "fault", Message(code=codes.SERVICE_UNAVAILABLE)
+                unwell = codes.INTERNAL_SERVER_ERROR if scope == PROVISIONING else codes.SERVICE_UNAVAILABLE
+                reason, answer = "fault", Message(code=unwell)
             else:
-                device = auth.verify(body, self._devices.public_key, self._world.now_s())
+                device = self._prove(call.path, body)
                 answer = created()
                 answer.opt.max_age = self._faults.max_age
-                session.device = device
+                session.device, session.scope = device, scope
                 session.expires_at = self._world.now_ms() + self._faults.max_age * 1000
                 call.device = device
         except auth.AuthError as exc:
@@ -131,6 +143,16 @@ class Site(resource.Resource):
             answer = Message(code=codes.FORBIDDEN, payload=reason.encode())
         self._records.auth(call, device, answer.code, reason)
         return answer
+
+    def _prove(self, path, token):
+        """The device that a token proves. Raises auth.AuthError."""
+        now = self._world.now_s()
+        if path == ("auth", "jwt"):
+            return auth.verify(token, self._devices.public_key, now)
+        device = auth.verify_identity(token, self._provisioning.identity_key, now)
+        if _SCOPES[path] == CORE and not self._devices.exists(device):
+            raise auth.AuthError("device not onboarded", device)
+        return device
 
 
 def _number(option):

@@ -66,6 +66,19 @@ CREATE TABLE IF NOT EXISTS alert (
 CREATE TABLE IF NOT EXISTS binary_log (
     n INTEGER PRIMARY KEY, device TEXT, received_at INTEGER, ts INTEGER, sequence INTEGER, format INTEGER,
     data BLOB);
+CREATE TABLE IF NOT EXISTS identity (uuid TEXT PRIMARY KEY, public_key TEXT, imei TEXT);
+CREATE TABLE IF NOT EXISTS claim (
+    n INTEGER PRIMARY KEY, uuid TEXT UNIQUE, device_type INTEGER, firmware TEXT, tags TEXT, claimed_at INTEGER,
+    applied TEXT);
+CREATE TABLE IF NOT EXISTS prov_command (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE, uuid TEXT, kind TEXT, sec_tag INTEGER, request TEXT, description TEXT,
+    status TEXT, response TEXT, created_at INTEGER, updated_at INTEGER);
+CREATE TABLE IF NOT EXISTS prov_step (
+    n INTEGER PRIMARY KEY, correlation TEXT UNIQUE, command TEXT, uuid TEXT, status TEXT, step TEXT);
+CREATE TABLE IF NOT EXISTS prov_rule (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, description TEXT, active INTEGER, commands TEXT, tags TEXT,
+    created_at INTEGER);
+CREATE TABLE IF NOT EXISTS prov_tag (n INTEGER PRIMARY KEY, tag TEXT UNIQUE, description TEXT);
 CREATE INDEX IF NOT EXISTS message_device ON message (device, id);
 CREATE INDEX IF NOT EXISTS execution_device ON execution (device, n);
 """
