@@ -178,7 +178,7 @@ def test_a_key_file_that_others_can_read_is_mentioned(tmp_path, capfd):
         ([], {"GODWIT_CLOUD_KEY": "a\nX-Other: b"}, "characters that no key has"),
         (["--url", "http://example.org/v1"], {}, "unencrypted"),
         (["--url", "ftp://example.org"], {}, "expected https"),
-        (["--url", "https://user:pw@example.org"], {}, "expected https"),
+        (["--url", "https://user:pw@example.org"], {}, "no user or password"),
         (["--url", "https://exa mple"], {}, "expected https"),
     ],
 )

@@ -32,7 +32,9 @@ def base_url(text: str, plain_http: bool = False) -> str:
         url = httpx.URL(text)
     except (httpx.InvalidURL, TypeError) as error:
         raise CloudError(f"--url {text}: not an address: {error}") from error
-    if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host) or url.userinfo or url.query or url.fragment:
+    if url.userinfo:
+        raise CloudError("--url: no user or password in it; the API key is what counts")
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host) or url.query or url.fragment:
         raise CloudError(f"--url {text}: expected https://host[:port]/v1")
     if url.scheme == "http" and not plain_http and not is_loopback(url.host):
         raise CloudError(f"--url {text}: the API key would travel unencrypted; use https, or --plain-http on a desk")

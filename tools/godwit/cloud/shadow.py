@@ -38,9 +38,10 @@ def show(cloud, device, text, pending):
     if below and below[0] in ("state", "desired", "reported", "delta"):
         raise CloudError(f"--path {text}: a path within the sections, such as config: all of them are shown")
     if pending:
-        state = {"desired": state.get("delta") or {}, "delta": state.get("delta"), "metadata": state.get("metadata")}
+        delta = obj(state, "delta")
+        state = {"desired": delta, "delta": delta, "metadata": obj(state, "metadata")}
     if cloud.as_json:
-        sections = {name: tree.at(state.get(name) or {}, below) for name in ("desired", "reported", "delta")}
+        sections = {name: tree.at(obj(state, name), below) for name in ("desired", "reported", "delta")}
         found = {name: value for name, value in sections.items() if value is not tree.ABSENT}
         return cloud.screen.json({"deviceId": device, "version": version(document), **found})
     waiting = shadow_view.pending(state)
