@@ -12,12 +12,16 @@ Verbs (all async unless marked; times in ms; a verb that a family lacks is absen
     cells(neighbours)                    -> cell record        search(count) -> list of cell records    (GCI)
     udp_open(host, port)                 -> datagram endpoint
     dtls_open(host, port, sec_tag, hostname)  -> datagram endpoint                                      (DTLS)
+        its `cid` (DTLS_CID): True when the server knows us by a connection ID, so that the association lives on when
+        our address changes; then pause() puts it away, -> False if it cannot be, and resume() or the next send() takes
+        it up again without a packet. Where the modem can keep sockets, it outlives detach() and the loss of the bearer.
     gnss_start(interval_s, timeout_s, forward)  gnss_fix(timeout_ms) -> fix or None  gnss_stop()        (GNSS)
     gnss_need(timeout_ms) -> need or None       agnss_inject(blob)                                      (AGNSS_NRF)
     jwt(subject, lifetime_s, sec_tag)    -> str                                                         (JWT)
     power_save(tau_s, active_s, edrx_s)  sleep()  wake()                                                (PSM, SLEEP)
     battery_mv()  reset(level)           recovery ladder of modems.md 5.1: 0 probe .. 4 modem, 5 pin, 6 power
-Attributes: `caps` (frozenset of str), `on_lost` (callable(reason: str) or None): sockets, or the bearer, are gone.
+Attributes: `caps` (frozenset of str), `on_lost` (callable(reason: str) or None): sockets, or the bearer, are gone
+(an endpoint with `cid` may go on; its send() says ECONNRESET if not).
 
 Records (unknown is None, never 255 or 65535):
     registration {"stat", "tac", "eci", "rat": "ltem"|"nbiot"}

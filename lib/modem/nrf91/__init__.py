@@ -80,12 +80,18 @@ class Modem(Base):
         state["cause"] = scan_int(fields[5]) if fields[4] == b"0" else None
         return state
 
-    def drop_endpoints(self, reason):
-        """The modem's sockets are gone: say so to whoever reads or writes one."""
-        for endpoint in list(self.endpoints.values()):
+    def drop_endpoints(self, reason, bearer=False):
+        """The modem's sockets are gone: say so to whoever reads or writes one. Of the `bearer` alone: the modem may
+        have kept some, and those that our peer knows by connection ID are as good as before."""
+        if not bearer:
+            self.orphans.clear()
+        for handle, endpoint in list(self.endpoints.items()):
+            if bearer and endpoint.keep:
+                if endpoint.cid:
+                    continue
+                self.orphans.append(handle)  # the next opening closes it
             endpoint.fail(reason)
-        self.endpoints.clear()
-        self.orphans.clear()
+            del self.endpoints[handle]
 
     def _on_cereg(self, line):
         self.note_registration(split(line))
@@ -93,7 +99,7 @@ class Modem(Base):
 
     def _on_cgev(self, line):
         if not self.leaving and (b"PDN DEACT" in line or line.endswith(b"DETACH")):
-            self.drop_endpoints("bearer lost")
+            self.drop_endpoints("bearer lost", True)
             self.lost(readable(line))
 
     def _on_poll(self, line):

@@ -15,16 +15,23 @@ from modem.queue import DatagramQueue
 _MTU = const(1200)  # fits the smallest IPv6 link; the modem's own limit is its 4096 byte buffer
 _SEND_MS = const(15000)  # a datagram that the modem cannot get rid of by then is old news
 _BAD_SENDS = const(2)  # failed sends in a row after which the socket is given up
+_CONN_SAVE = const(19)
+_CONN_LOAD = const(20)
 
 
 class Endpoint:
-    """One connected socket: send, recv_into, close, mtu. `lost` counts datagrams that never reached a reader."""
+    """One connected socket: send, recv_into, close, mtu. `lost` counts datagrams that never reached a reader.
+
+    `cid`: the server knows our DTLS records by a connection ID, whatever address they come from (RFC 9146). `keep`:
+    the modem keeps the socket when the bearer goes; with both, the endpoint outlives it. `paused`: see pause().
+    """
 
     mtu = _MTU
+    cid = keep = paused = False
 
     def __init__(self, modem, handle, rx_bytes):
         self._modem = modem
-        self._handle = handle
+        self.handle = handle
         self._queue = DatagramQueue(rx_bytes)
         self._arrived = Waiter(modem.at.deadlines)
         self._dead = None
@@ -36,14 +43,16 @@ class Endpoint:
 
     async def send(self, buf):
         """Send one datagram (1..mtu bytes). A datagram that the modem could not send counts as lost on the way, as
-        UDP does; the second in a row, or a socket that is no more, is OSError(ECONNRESET)."""
-        self._check()
+        UDP does; the second in a row, or a socket that is no more, is OSError(ECONNRESET). Resumes a paused one."""
+        self.check()
+        if self.paused:
+            await self.resume()
         n = len(buf)
         if not 0 < n <= _MTU:
             raise OSError(EINVAL, "%d bytes in a datagram" % n)
         try:
             await self._modem.at.command(
-                "AT#XSEND=%d,2,0,%d" % (self._handle, n),
+                "AT#XSEND=%d,2,0,%d" % (self.handle, n),
                 timeout_ms=_SEND_MS,
                 data=buf,
                 prompt=b"OK",
@@ -51,6 +60,8 @@ class Endpoint:
             )
             self._bad_sends = 0
         except ATError as refusal:
+            if self.paused:  # by somebody whose turn at the modem came before ours
+                return await self.send(buf)
             self._failed(refusal.code is None)  # no code: a plain ERROR, there is no such socket any more
         except OSError as error:
             if error.errno != ETIMEDOUT:
@@ -63,11 +74,39 @@ class Endpoint:
             self.fail("send refused")
             raise self._dead
 
+    async def pause(self):
+        """Let the modem put the DTLS association away (modems.md 2A.6: CONN_SAVE), to free its memory or to outlive a
+        long sleep; what arrives meanwhile is lost. -> False when it would not: no connection ID, no AEAD suite, busy,
+        or four saved already; then nothing has changed. OSError as from send()."""
+        self.check()
+        if self.cid and not self.paused:
+            try:
+                await self._option(_CONN_SAVE)
+                self.paused = True
+            except ATError:
+                pass
+        return self.paused
+
+    async def resume(self):
+        """Take the association up again, without a packet; fine when it is not paused. OSError(ECONNRESET) when the
+        modem has it no more: only a new endpoint helps."""
+        self.check()
+        if self.paused:
+            self.paused = False  # whoever sends from now on comes after us at the modem
+            try:
+                await self._option(_CONN_LOAD)
+            except ATError:
+                self.fail("not restored")
+                raise self._dead
+
+    def _option(self, name):
+        return self._modem.at.command("AT#XSSOCKETOPT=%d,1,%d,1" % (self.handle, name), timeout_ms=_SEND_MS)
+
     async def recv_into(self, buf, timeout_ms):
         """-> length of the next datagram, now in `buf` (what does not fit is cut off). OSError(ETIMEDOUT) if none."""
         queue = self._queue
         if not queue.count:
-            self._check()
+            self.check()
             self._arrived.clear()
             await self._arrived.wait(timeout_ms)
         return queue.take_into(buf)
@@ -76,8 +115,8 @@ class Endpoint:
         """Close the socket; fine when it is closed or lost already."""
         if self._dead is None:
             self.fail("closed")
-            self._modem.endpoints.pop(self._handle, None)
-            await self._modem.close_handle(self._handle)
+            self._modem.endpoints.pop(self.handle, None)
+            await self._modem.close_handle(self.handle)
 
     def received(self, block):
         """A datagram came (memoryview, or None when it was larger than the parser's buffer)."""
@@ -92,6 +131,7 @@ class Endpoint:
             self._dead = OSError(ECONNRESET, reason)
             self._arrived.fail(self._dead)
 
-    def _check(self):
+    def check(self):
+        """OSError(ECONNRESET) when the socket is gone."""
         if self._dead is not None:
             raise self._dead

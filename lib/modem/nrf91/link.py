@@ -165,8 +165,8 @@ async def _wait_bearer(modem):
 
 
 async def detach(modem):
-    """Radio off (flight mode); endpoints die."""
-    modem.drop_endpoints("detached")
+    """Radio off (flight mode); endpoints die, but those that the modem keeps and the peer knows by connection ID."""
+    modem.drop_endpoints("detached", True)
     await radio_off(modem)
 
 

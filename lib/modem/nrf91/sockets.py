@@ -16,7 +16,9 @@ _DNS_MS = const(65000)
 _VERIFY = const(2)  # the peer's certificate is required and checked, always
 _HOSTNAME = const(2)
 _CID = const(14)
+_CID_STATUS = const(15)
 _DTLS_TIMEOUT = const(18)
+_KEEPOPEN = const(34)
 
 
 def _check_name(host):
@@ -24,8 +26,19 @@ def _check_name(host):
         raise ValueError("host name")
 
 
+async def _attempt(modem, cmd, prefix=None):
+    """-> info lines, or None when the modem refuses. As in modem.nrf91.link, which is not worth its memory here."""
+    try:
+        return await modem.at.command(cmd, prefix)
+    except ATError:
+        return None
+
+
 async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms):
-    """Create a socket, set options ("%d" is the handle), connect, switch automatic receive on; -> Endpoint."""
+    """Create a socket, set options ("%d" is the handle), connect, switch automatic receive on; -> Endpoint.
+
+    Of `options`, [0] is what the socket must have and [1] what older modem firmware may refuse.
+    """
     at = modem.at
     while modem.orphans:
         await close_handle(modem, modem.orphans[-1])
@@ -35,12 +48,17 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
     if handle is None:
         raise OSError(EINVAL, "no socket handle")
     modem.orphans.append(handle)  # also when we are cancelled below: the next open closes it
-    for option in options:
+    for option in options[0]:
         await at.command(option % handle)
+    keep = False
+    for option in options[1]:
+        keep = await _attempt(modem, option % handle) is not None
     await at.command('AT#XCONNECT=%d,"%s",%d' % (handle, host, port), b"#XCONNECT:", timeout_ms=timeout_ms)
     endpoint = Endpoint(modem, handle, rx_bytes)
+    endpoint.keep = keep
     modem.endpoints[handle] = endpoint
     await at.command("AT#XRECVCFG=%d,1" % handle)
+    endpoint.check()  # the bearer went just now
     if handle not in modem.orphans:  # the modem restarted just now
         raise OSError(ECONNRESET, "lost while opening")
     modem.orphans.remove(handle)
@@ -73,20 +91,31 @@ async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout
 
 async def udp_open(modem, host, port, rx_bytes=_RX):
     """-> Endpoint connected to host:port (name or address). OSError when it cannot be."""
-    return await _connect(modem, "AT#XSOCKET=1,2,0", b"#XSOCKET:", (), host, port, rx_bytes, _DNS_MS, False)
+    return await _connect(modem, "AT#XSOCKET=1,2,0", b"#XSOCKET:", ((), ()), host, port, rx_bytes, _DNS_MS, False)
 
 
 async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_ms=130000):
     """-> Endpoint over DTLS ended in the modem; the server is verified by the CA at `sec_tag` for `hostname`."""
     _check_name(hostname)
-    options = (
+    needed = (
         'AT#XSSOCKETOPT=%%d,1,%d,"%s"' % (_HOSTNAME, hostname),
-        "AT#XSSOCKETOPT=%%d,1,%d,1" % _CID,
         "AT#XSSOCKETOPT=%%d,1,%d,%d" % (_DTLS_TIMEOUT, _handshake_s(timeout_ms)),
         "AT#XAPOLL=%d,1,0",  # tells when the peer closes
     )
+    # KEEPOPEN comes last: _open() looks whether the modem took it.
+    tried = ("AT#XSSOCKETOPT=%%d,1,%d,1" % _CID, "AT#XSOCKETOPT=%%d,1,%d,1" % _KEEPOPEN)
     create = "AT#XSSOCKET=1,2,0,%d,%d" % (sec_tag, _VERIFY)
-    return await _connect(modem, create, b"#XSSOCKET:", options, host, port, rx_bytes, timeout_ms, True)
+    endpoint = await _connect(
+        modem, create, b"#XSSOCKET:", (needed, tried), host, port, rx_bytes, timeout_ms, True
+    )
+    endpoint.cid = await _known_by_cid(modem, endpoint)
+    return endpoint
+
+
+async def _known_by_cid(modem, endpoint):
+    """Do our records carry a connection ID? Status 1 would be the server's records only, and of no help."""
+    lines = await _attempt(modem, "AT#XSSOCKETOPT=%d,0,%d" % (endpoint.handle, _CID_STATUS), b"#XSSOCKETOPT:")
+    return bool(lines) and scan_int(split(lines[0])[-1]) in (2, 3)
 
 
 async def close_handle(modem, handle):

@@ -124,8 +124,7 @@ class Socket:
 
     def save(self):
         """#XSSOCKETOPT 19. Raises OSError: no association, no AEAD, busy, too many saved."""
-        self._check_alive()
-        if self._dtls is None:
+        if self.dead or self._dtls is None:
             raise OSError("no association to save")
         if self.queue:
             raise OSError("busy: data waits to be read")
@@ -136,8 +135,7 @@ class Socket:
 
     def load(self):
         """#XSSOCKETOPT 20. Raises OSError when nothing was saved."""
-        self._check_alive()
-        if self._dtls is None:
+        if self.dead or self._dtls is None:
             raise OSError("nothing saved")
         self._dtls.load()
         self._core.log.event("dtls_loaded", handle=self.handle)
