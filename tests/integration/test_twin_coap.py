@@ -57,11 +57,11 @@ def test_exact_auth_request_and_answer(twin):
         ("480112370102030405060708b573746174654b64656c74613d66616c73652132", "2.05"),
         # GET fota/exec/current without a job
         ("480112380102030405060708b4666f7461046578656307" + "63757272656e746132", "4.04"),
-        # GET proxy, block 0 with Size2 0: P-GPS is not there yet
+        # GET proxy, block 0 with Size2 0
         (
             "480112360102030405060708b570726f7879c106507d23"
             + b"https://pgps.nrfcloud.com/public/16096-14400.bin".hex(),
-            "4.04",
+            "2.05",
         ),
     ],
 )
@@ -161,7 +161,8 @@ def test_messages_that_are_no_requests(client, data, reply):
         (31, "state", "4.05"),
         (GET, "nothing", "4.04"),
         (GET, "loc", "4.04"),
-        (GET, "loc/pgps", "4.04"),
+        (GET, "loc/pgps", "2.05"),
+        (POST, "loc/pgps", "4.05"),
         (POST, "msg", "4.04"),
         (GET, "fota/exec", "4.04"),
         (POST, ".dtls/suspend", "4.04"),

@@ -98,7 +98,7 @@ def test_percent_encoded_path_is_the_same_file(client, uri):
         (lambda uri: "https://firmware.nrfcloud.com:x/y", (), 0, "4.00"),
         (lambda uri: uri + "x", (), 0, "4.04"),
         (lambda uri: uri.replace("firmware", "bundles"), (), 0, "4.04"),
-        (lambda uri: "https://pgps.nrfcloud.com/public/1-2.bin", (), 0, "4.04"),
+        (lambda uri: "https://pgps.nrfcloud.com/public/1-86400.bin", (), 0, "4.04"),
         (lambda uri: uri, ("offset=5000",), 0, "4.00"),
         (lambda uri: uri, ("offset=-1",), 0, "4.00"),
         (lambda uri: uri, ("offset=",), 0, "4.00"),

@@ -1,11 +1,10 @@
-"""The twin's location services: ground fix and A-GNSS; published vectors, formats, quirks, bad input."""
+"""The twin's ground fix over CoAP: published vectors, formats, quirks, bad input."""
 
 import json
-import struct
 
 import cbor2
 import pytest
-from twin_support import FETCH, GET, POST
+from twin_support import FETCH, POST
 
 _SEED_CELL = "bf1381bf0618f4070c081a0002d80109192ee1ffff"
 _DEFINITE_CELL = "a11381a40618f4070c081a0002d80109192ee1"
@@ -125,11 +124,41 @@ def test_ground_fix_fallback(client):
         ({20: {18: [{12: b"123456"}]}}, "4.00"),
         ({20: {18: [{12: b"12345"}, {12: b"123456"}]}}, "4.00"),
         ({20: []}, "4.00"),
+        ({20: {18: [{12: b"\0\x18\x39\x59\x8c\x53", 14: 1}, {12: b"\0\x21\x55\x61\xf3\x0a"}]}}, "4.00"),
+        ({20: {18: [{12: b"\0\x18\x39\x59\x8c\x53", 16: "ch"}, {12: b"\0\x21\x55\x61\xf3\x0a"}]}}, "4.00"),
         ({19: [{6: 1, 7: 1, 8: 1, 9: 1}]}, "4.04"),  # a test network is nowhere
     ],
 )
 def test_ground_fix_bad_body(client, body, code):
     assert fix(client, body).dotted == code
+
+
+def test_ground_fix_with_an_anchor(client):
+    anchored = {20: {18: [{12: bytes.fromhex("00a0deadbe01")}, {12: bytes.fromhex("001839598c53")}]}}
+    value = cbor2.loads(fix(client, anchored).payload)
+    assert (value[1], value[2], value[3], value[4]) == (54.4729, 9.0426, 5, "ANCHOR")
+
+
+def test_ground_fix_chooses_between_wifi_and_cell(client):
+    """Two surveyed access points in Trondheim, a cell in Finland: Wi-Fi wins, unless they are too far apart."""
+    points = [{"macAddress": "00:18:39:59:8C:53"}, {"macAddress": "00-21-55-61-F3-0A"}]
+    body = {"lte": [{"mcc": 244, "mnc": 12, "tac": 12001, "eci": 186369}], "wifi": points}
+    wifi = fix(client, body, ("alt=true",), 50, 50).json()
+    assert (wifi["fulfilledWith"], wifi["alt"]["loc"]["fulfilledWith"]) == ("WIFI", "SCELL")
+    assert list(wifi) == ["lat", "lon", "uncertainty", "fulfilledWith", "alt"]
+    assert 600_000 < wifi["alt"]["dist"] < 1_000_000  # Trondheim to Helsinki
+    cell = fix(client, body, ("alt=1", "dist=5000"), 50, 50).json()
+    assert (cell["fulfilledWith"], cell["alt"]["loc"]["fulfilledWith"]) == ("SCELL", "WIFI")
+    assert fix(client, body, ("dist=2000000.5",), 50, 50).json()["fulfilledWith"] == "WIFI"
+    assert list(cbor2.loads(fix(client, _WIFI, ("alt=true",)).payload)) == [1, 2, 3, 4]  # nothing more in CBOR
+    assert fix(client, body, ("dist=far",), 50, 50).dotted == "4.00"
+
+
+def test_ground_fix_of_a_newer_library(client):
+    cell = cbor2.loads(bytes.fromhex(_DEFINITE_CELL))
+    assert fix(client, {**cell, 21: 1631470795000}).dotted == "2.05"
+    assert fix(client, {**cell, 21: -1}).dotted == "4.00"
+    assert fix(client, {**cell, 21: "now"}).dotted == "4.00"
 
 
 def test_ground_fix_formats(client):
@@ -138,117 +167,6 @@ def test_ground_fix_formats(client):
     assert fix(client, _DEFINITE_CELL, cf=42).dotted == "4.15"
     assert fix(client, _DEFINITE_CELL, ("doReply=maybe",)).dotted == "4.00"
     assert fix(client, _DEFINITE_CELL, ("mver=1", "whatever", "x=y=z")).dotted == "2.05"
-
-
-# --- A-GNSS ---
-
-_SIZES = {1: 14, 2: 62, 3: 31, 4: 8, 5: 8, 6: 4, 7: 16, 8: 15, 9: 4, 11: 31, 12: 62, 13: 4, 14: 24, 15: 61, 16: 8}
-_SIZES[17] = 8
-
-
-def agnss(client, value, method=FETCH, query=(), accept=60):
-    """The whole body of an A-GNSS request, put together from its blocks."""
-    body, number = b"", 0
-    while True:
-        block = ((23, number << 4 | 6),) if number else ()
-        data = cbor2.dumps(value) if value is not None else b""
-        answer = client.request(method, "loc/agnss", query, data, 60 if data else None, accept, block)
-        assert answer.dotted == "2.05", answer.payload
-        assert answer.uint(12) == 42
-        body += answer.payload
-        if not (answer.uint(23) or 0) & 8:
-            return body
-        number += 1
-
-
-def groups(body):
-    """[(type, [record, ...])] of a body; fails when it does not come out even."""
-    assert body[0] == 1
-    at, result = 1, []
-    while at < len(body):
-        kind, count = struct.unpack_from("<BH", body, at)
-        at += 3
-        size = _SIZES[kind]
-        result.append((kind, [body[at + i * size : at + (i + 1) * size] for i in range(count)]))
-        at += count * size
-    assert at == len(body)
-    return result
-
-
-def test_agnss_sample_request(client):
-    """types 1, 3, 4, 6, 7, 8, 9, 2, filtered: the vector of the device library's tests."""
-    value = cbor2.loads(bytes.fromhex("a701880103040607080902021a0226842703f50518f406185b07385908191003"))
-    parts = groups(agnss(client, value))
-    assert [kind for kind, _ in parts] == [1, 3, 4, 6, 7, 8, 9, 2]
-    assert 4 <= len(dict(parts)[2]) <= 16
-    indefinite = bytes.fromhex("bf019f02ff021a022684270518f406185b08191003ff")
-    assert client.request(FETCH, "loc/agnss", payload=indefinite, cf=60).dotted == "2.05"
-
-
-def test_agnss_all_types_are_in_range(client):
-    types = list(_SIZES)
-    parts = dict(groups(agnss(client, {1: types, 2: 186369, 5: 244, 6: 12, 8: 12001})))
-    assert sorted(parts) == sorted(types)
-    for record in parts[2] + parts[12]:
-        prn, health, iodc, toc = struct.unpack_from("<BBHH", record)
-        toe, e, sqrt_a = (struct.unpack_from(code, record, at)[0] for code, at in (("<H", 16), ("<I", 32), ("<I", 38)))
-        assert 1 <= prn <= 32 or 193 <= prn <= 202
-        assert health == 0 and iodc < 1024 and toc * 16 < 604800 and toe == toc
-        assert e * 2.0**-33 < 0.03 and abs(sqrt_a * 2.0**-19 - 5153.65) < 1
-    assert len({record[0] for record in parts[2]}) == 32
-    assert parts[9] == [bytes(4)] and parts[13] == [bytes(4)]  # a set bit means unhealthy
-
-
-def test_agnss_time_and_place(twin, client):
-    now = twin.rest.get("/twin/health").json()["now"] // 1000
-    parts = groups(agnss(client, {1: [7, 6, 8], 2: 167899669, 5: 310, 6: 120, 8: 13601}))
-    assert [kind for kind, _ in parts] == [6, 7, 8]  # TOW comes before the clock, whatever was asked
-    day, second, frac, mask = struct.unpack("<HIHI4x", parts[1][1][0])
-    assert abs(day * 86400 + second - (now - 315964800 + 18)) < 3
-    assert (frac, mask) == (0, 0xFFFFFFFF)
-    lat, lon = struct.unpack_from("<ii", parts[2][1][0])
-    assert (lat * 90 / 2**23, lon * 360 / 2**24) == pytest.approx((45.524098, -122.688408), abs=3e-5)
-
-
-def test_agnss_without_cell_has_no_location(client):
-    assert [kind for kind, _ in groups(agnss(client, {1: [8, 9]}))] == [9]
-    assert agnss(client, {1: [8]}) == b"\x01"
-
-
-def test_agnss_by_get_and_old_name(client):
-    assert groups(agnss(client, None, GET, ("types=9", "types=4,7")))[0] == (9, [bytes(4)])
-    assert [kind for kind, _ in groups(agnss(client, None, GET, accept=None))] == [1, 2, 3, 4, 6, 7, 9]
-    assert client.request(GET, "loc/agps", ("types=4",)).payload[:4] == b"\x01\x04\x01\x00"
-    assert client.request(FETCH, "loc/agnss", payload=b'{"types":[4]}', cf=50).payload[:4] == b"\x01\x04\x01\x00"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {1: []},
-        {1: [10]},
-        {1: [18]},
-        {1: [2, 2]},
-        {1: ["2"]},
-        {1: 2},
-        {1: [2], 3: True},
-        {1: [2], 4: 91},
-        {1: [2], 2: 1 << 28},
-        {99: 1},
-        {"types": [2]},
-        [2],
-        5,
-    ],
-)
-def test_agnss_bad_request(client, body):
-    answer = client.request(FETCH, "loc/agnss", payload=cbor2.dumps(body), cf=60)
-    assert (answer.dotted, answer.json()["code"]) == ("4.00", 42200)
-
-
-def test_agnss_bad_query(client):
-    for query in ("types=x", "types=", "types=99999999999999999999", "mask=--1", "filtered=perhaps"):
-        assert client.request(GET, "loc/agnss", (query,)).dotted == "4.00", query
-    assert client.request(GET, "loc/agnss", ("types=9",), accept=0).dotted == "4.06"
 
 
 def test_request_records(twin, client):

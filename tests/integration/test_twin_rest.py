@@ -226,7 +226,7 @@ def test_location_history_latest_and_delete(twin):
     assert [item["lat"] for item in history] == ["2.5", "1.5"]
     latest = twin.rest.get("/v1/location/history", params={"latest": "true"}).json()["items"]
     assert [item["id"] for item in latest] == [history[0]["id"]]
-    assert twin.rest.delete(f"/v1/location/history/{twin.device}/{history[0]['id']}").status_code == 204
+    assert twin.rest.delete(f"/v1/location/history/{twin.device}/{history[0]['id']}").status_code == 202
     assert len(twin.rest.get("/v1/location/history").json()["items"]) == 1
 
 

@@ -1,60 +1,71 @@
-"""A-GNSS binary, schema version 1: synthetic but range-valid elements of types 1..9 and 11..17.
+"""A-GNSS binary, schema version 1: types 1..9 and 11..17 in the real layouts, for satellites that do not exist.
 
-Layouts are those of facts section 9.2. The constellation is made of evenly spread circular orbits, so that
-"which satellites are in view" has a plausible answer for filtered requests. Type 6 (time of week)
-comes before type 7 (clock), which is 16 bytes on the wire. Pure: time and place are arguments.
-Called by agnss_api.py.
+Layouts are those of facts section 9.2, the motion is orbits.py's, so that who is in view, the ephemerides and the
+almanac agree. Type 6 (time of week) comes before type 7 (clock), which is 16 bytes on the wire. Pure: time and place are
+arguments.
+Called by agnss_api.py, rest_location.py and pgps.py.
 """
 
 import math
 import struct
 
+from .orbits import GPS, SATELLITES, WEEK, elements, elevation_deg, jitter
+
 GPS_EPOCH = 315964800
 LEAP_SECONDS = 18
-_DAY, _WEEK = 86400, 604800
+DAY = 86400
+RESERVED = 10  # marks a prediction file; may be asked for, makes no group
 _SEMICIRCLE = 1 << 31
-_GPS_RADIUS_M, _EARTH_RADIUS_M = 26560e3, 6371e3
-_EARTH_RATE = 7.2921151467e-5
-_GPS_MOTION = 2 * math.pi / 43077.5  # rad/s, half a sidereal day
 _FILTERED_MAX = 16
+# almanacs count from these; semicircles
+_INCLINATION_GPS, _INCLINATION_QZSS, _INCLINATION_GALILEO = 0.30, 0.25, 56 / 180
+_ECCENTRICITY_QZSS = 0.06
+_SQRT_A_GALILEO = math.sqrt(29600000)
 
 _EPHEMERIS = struct.Struct("<BBHHbhibBBHihiiIhIiihhhhhh")
 _ALMANAC = struct.Struct("<BBBBHhhBIiiihh")
 _GAL_EPHEMERIS = struct.Struct("<BHbiihBHihiiIhIiihhhhhh")
 _GAL_ALMANAC = struct.Struct("<BBHBHhhBhhhhhh")
 
-GPS = tuple(range(1, 33))
-QZSS = (193, 194, 195, 196, 199)
-GALILEO = tuple(range(1, 31))
-
 
 class Request:
-    """What to generate. `position` is (lat, lon) in degrees or None; `mask_deg` applies when `filtered`."""
+    """What to generate. `place` is (lat, lon, radius m) or None; `mask_deg` applies when `filtered`."""
 
-    def __init__(self, types, unix_s, position=None, filtered=False, mask_deg=5):
+    def __init__(self, types, unix_s, place=None, filtered=False, mask_deg=5):
         self.types = types
-        self.gps_s = unix_s - GPS_EPOCH + LEAP_SECONDS
-        self.position = position
+        self.gps_s = gps_seconds(unix_s)
+        self.place = place
         self.filtered = filtered
         self.mask_deg = mask_deg
 
     @property
     def week(self):
         """Full GPS week number."""
-        return self.gps_s // _WEEK
+        return self.gps_s // WEEK
 
     @property
     def toe(self):
-        """Time of the ephemerides, s of week: the even two hours nearest to now."""
-        return (self.gps_s % _WEEK + 3600) // 7200 * 7200 % _WEEK
+        """Time of the ephemerides, s since the GPS epoch: the even two hours nearest to now."""
+        return (self.gps_s + 3600) // 7200 * 7200
 
-    def satellites(self):
-        """GPS satellites to send ephemerides of: all, or at most 16 above the mask."""
-        if not self.filtered or self.position is None:
-            return GPS
-        seen = [(elevation_deg(sv, self.gps_s, *self.position), sv) for sv in GPS]
+    @property
+    def toa(self):
+        """Time of the almanacs, s since the GPS epoch: a multiple of 2^12 s of the week that now is."""
+        return self.gps_s - self.gps_s % WEEK % 4096
+
+    def satellites(self, system):
+        """Orbits to send ephemerides of: all of a system, or at most 16 above the mask, the highest ones."""
+        orbits = SATELLITES[system]
+        if not self.filtered or self.place is None:
+            return orbits
+        seen = [(elevation_deg(orbit, self.gps_s, *self.place[:2]), orbit) for orbit in orbits]
         above = sorted((item for item in seen if item[0] >= self.mask_deg), reverse=True)
-        return tuple(sorted(sv for _, sv in above[:_FILTERED_MAX]))
+        return sorted(orbit for _, orbit in above[:_FILTERED_MAX])
+
+
+def gps_seconds(unix_s):
+    """Seconds since the GPS epoch."""
+    return unix_s - GPS_EPOCH + LEAP_SECONDS
 
 
 def build(request):
@@ -62,145 +73,144 @@ def build(request):
     types = [kind for kind in request.types if kind != 6]
     if 6 in request.types:
         types.insert(types.index(7) if 7 in types else len(types), 6)
-    groups = []
-    for kind in types:
-        records = _MAKERS[kind](request)
-        if records:
-            groups.append(struct.pack("<BH", kind, len(records)) + b"".join(records))
-    return b"\x01" + b"".join(groups)
+    return b"\x01" + b"".join(group(kind, _MAKERS[kind](request)) for kind in types)
 
 
-def elevation_deg(sv, gps_s, lat, lon):
-    """Elevation of GPS satellite `sv` over a place on a round Earth."""
-    inclination, node = math.radians(55), _node(sv)
-    u = _phase(sv) + _GPS_MOTION * (gps_s % _WEEK)
-    node -= _EARTH_RATE * (gps_s % _WEEK)
-    x = math.cos(u) * math.cos(node) - math.sin(u) * math.cos(inclination) * math.sin(node)
-    y = math.cos(u) * math.sin(node) + math.sin(u) * math.cos(inclination) * math.cos(node)
-    z = math.sin(u) * math.sin(inclination)
-    lat, lon = math.radians(lat), math.radians(lon)
-    up = (math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat))
-    height = _GPS_RADIUS_M * (x * up[0] + y * up[1] + z * up[2]) - _EARTH_RADIUS_M
-    distance = math.dist(
-        (x * _GPS_RADIUS_M, y * _GPS_RADIUS_M, z * _GPS_RADIUS_M), tuple(_EARTH_RADIUS_M * c for c in up)
-    )
-    return math.degrees(math.asin(height / distance))
+def group(kind, records):
+    """One group: type, count, records; nothing without records."""
+    return struct.pack("<BH", kind, len(records)) + b"".join(records) if records else b""
 
 
-def _node(sv):
-    return math.tau * (sv % 6) / 6
+def split(body):
+    """[(type, bytes of the group)] of a body that build() made."""
+    groups, at = [], 1
+    while at < len(body):
+        kind, count = struct.unpack_from("<BH", body, at)
+        size = 3 + count * SIZES[kind]
+        groups.append((kind, body[at : at + size]))
+        at += size
+    return groups
 
 
-def _phase(sv):
-    return math.tau * ((sv // 6) / 6 + (sv % 6) / 24)
+def ephemeris(orbit, toe_s):
+    """62 bytes of a GPS or QZSS ephemeris for an epoch in seconds since the GPS epoch (toe counts in 16 s)."""
+    toe_s -= toe_s % 16
+    now, toe = elements(orbit, toe_s), toe_s % WEEK >> 4
+    return _EPHEMERIS.pack(
+        orbit.sv, 0, toe_s // 7200 % 240 + 1, toe, 0, now.af1, round(now.af0), jitter(orbit.sv, 3, 40), 0, 0, toe,
+        _angle(orbit.perigee, _SEMICIRCLE), orbit.delta_n, _angle(now.m0, _SEMICIRCLE), orbit.omega_dot,
+        round(orbit.e * 2**33), now.idot, round(orbit.sqrt_a * 2**19), _angle(now.i0, _SEMICIRCLE),
+        _angle(now.omega0, _SEMICIRCLE), *orbit.harmonics,
+    )  # fmt: skip
+
+
+def clock(gps_s, sv_mask=0):
+    """16 bytes of the GPS system clock (type 7) for a time in seconds since the GPS epoch."""
+    day, second = divmod(gps_s, DAY)
+    return struct.pack("<HIHI4x", day, second, 0, sv_mask)
+
+
+def tow(sv, tlm, flags):
+    """4 bytes of a time-of-week record (type 6)."""
+    return struct.pack("<BHB", sv, tlm, flags)
+
+
+def location(lat, lon, radius_m, altitude_m=0):
+    """15 bytes of a location (type 8): degrees, m; 68 % confidence, the altitude's uncertainty is not given."""
+    north, east = math.floor(lat * 2**23 / 90), math.floor(lon * 2**24 / 360)
+    # 3GPP TS 23.032 section 6.2: the circle in code K is 10 x (1.1^K - 1) m
+    k = min(127, math.ceil(math.log(1 + radius_m / 10) / math.log(1.1) - 1e-3))
+    latitude, longitude = min(north, 2**23 - 1), min(east, 2**23 - 1)
+    return struct.pack("<iihBBBBB", latitude, longitude, altitude_m, k, k, 0, 255, 68)
 
 
 def _angle(radians, scale):
     """Angle in units of 1/scale semicircle, wrapped into [-scale, scale)."""
-    return int((radians / math.pi * scale + scale) % (2 * scale)) - scale
+    return (round(radians / math.pi * scale) + scale) % (2 * scale) - scale
 
 
-def _jitter(sv, salt, size):
-    """A small number in -size..size, fixed by satellite and field."""
-    return (sv * 7919 + salt * 104729) % (2 * size + 1) - size
-
-
-def _utc(request):
-    week = request.week & 255
-    tot = request.gps_s % _WEEK >> 12
-    return [struct.pack("<iiBBbBbb", 2, -1, tot, week, LEAP_SECONDS, 137, 7, LEAP_SECONDS)]
-
-
-def _ephemeris(request, satellites):
-    toe = request.toe >> 4
-    iodc = request.toe // 7200 % 240 + 1
-    return [
-        _EPHEMERIS.pack(
-            sv, 0, iodc, toe, 0, _jitter(sv, 1, 90), _jitter(sv, 2, 900000), _jitter(sv, 3, 40), 0, 0, toe,
-            _angle(sv * 0.4, _SEMICIRCLE), 13000 + _jitter(sv, 4, 900),
-            _angle(_phase(sv) + _GPS_MOTION * request.toe, _SEMICIRCLE), -23500 + _jitter(sv, 5, 300),
-            int((0.005 + 0.0001 * (sv % 60)) * 2**33), _jitter(sv, 6, 500), int(5153.65 * 2**19),
-            _angle(math.radians(55), _SEMICIRCLE), _angle(_node(sv), _SEMICIRCLE),
-            _jitter(sv, 7, 3000), _jitter(sv, 8, 100), _jitter(sv, 9, 5000), 7000 + _jitter(sv, 10, 3000),
-            _jitter(sv, 11, 100), _jitter(sv, 12, 5000),
-        )
-        for sv in satellites
-    ]  # fmt: skip
-
-
-def _almanac(request, satellites):
+def _almanac(request, orbits, inclination, eccentricity):
+    """31-byte records; `inclination` (semicircles) and `eccentricity` are what the system's almanac counts from."""
+    toa = request.toa
     return [
         _ALMANAC.pack(
-            sv, request.week & 255, (request.gps_s % _WEEK >> 12) & 255, 0,
-            int((0.005 + 0.0001 * (sv % 60)) * 2**21), _jitter(sv, 13, 2000), -760 + _jitter(sv, 14, 20), 0,
-            int(5153.65 * 2**11), _angle(_node(sv), 1 << 23), _angle(sv * 0.4, 1 << 23),
-            _angle(_phase(sv), 1 << 23), _jitter(sv, 15, 500), _jitter(sv, 16, 5),
+            orbit.sv, request.week & 255, toa % WEEK >> 12, 0, max(0, round((orbit.e - eccentricity) * 2**21)),
+            round((now.i0 / math.pi - inclination) * 2**19), orbit.omega_dot >> 5, 0, round(orbit.sqrt_a * 2**11),
+            _angle(now.omega0, 1 << 23), _angle(orbit.perigee, 1 << 23), _angle(now.m0, 1 << 23),
+            round(now.af0 / 2**11), round(now.af1 / 2**5),
         )
-        for sv in satellites
+        for orbit, now in ((orbit, elements(orbit, toa)) for orbit in orbits)
     ]  # fmt: skip
+
+
+def _qzss_almanac(request):
+    round_ones = [orbit for orbit in SATELLITES["qzss"] if orbit.e < _ECCENTRICITY_QZSS]
+    others = [orbit for orbit in SATELLITES["qzss"] if orbit.e >= _ECCENTRICITY_QZSS]
+    # the geostationary satellite's almanac counts from 0, the others' from 0.06 and 45 degrees (IS-QZSS-PNT)
+    return [
+        *_almanac(request, others, _INCLINATION_QZSS, _ECCENTRICITY_QZSS),
+        *_almanac(request, round_ones, 0, 0),
+    ]
 
 
 def _galileo_ephemeris(request):
-    toe = request.toe // 60
+    toe = request.toe % WEEK // 60
     return [
         _GAL_EPHEMERIS.pack(
-            sv, toe, 0, _jitter(sv, 1, 500), _jitter(sv, 2, 900000), _jitter(sv, 3, 40), 107, toe,
-            _angle(sv * 0.7, _SEMICIRCLE), 9000 + _jitter(sv, 4, 300), _angle(sv * 0.21, _SEMICIRCLE),
-            -16000 + _jitter(sv, 5, 300), int(0.0002 * 2**33) + sv, _jitter(sv, 6, 500), int(5440.6 * 2**19),
-            _angle(math.radians(56), _SEMICIRCLE), _angle(sv % 3 * math.tau / 3, _SEMICIRCLE),
-            _jitter(sv, 7, 3000), _jitter(sv, 8, 100), _jitter(sv, 9, 5000), 5000 + _jitter(sv, 10, 2000),
-            _jitter(sv, 11, 100), _jitter(sv, 12, 5000),
+            orbit.sv, toe, 0, now.af1 << 3, round(now.af0 * 2**3), jitter(orbit.sv, 3, 40), 107, toe,
+            _angle(orbit.perigee, _SEMICIRCLE), orbit.delta_n, _angle(now.m0, _SEMICIRCLE), orbit.omega_dot,
+            round(orbit.e * 2**33), now.idot, round(orbit.sqrt_a * 2**19), _angle(now.i0, _SEMICIRCLE),
+            _angle(now.omega0, _SEMICIRCLE), *orbit.harmonics,
         )
-        for sv in GALILEO
+        for orbit, now in ((orbit, elements(orbit, request.toe)) for orbit in request.satellites("galileo"))
     ]  # fmt: skip
 
 
 def _galileo_almanac(request):
+    toa = request.gps_s - request.gps_s % WEEK % 600
     return [
         _GAL_ALMANAC.pack(
-            sv, request.week & 3, request.toe // 600, 1, 10 + sv % 8, _jitter(sv, 13, 300), -340, 0,
-            _jitter(sv, 14, 20), _angle(sv % 3 * math.tau / 3, 1 << 15), _angle(sv * 0.7, 1 << 15),
-            _angle(sv * 0.21, 1 << 15), _jitter(sv, 15, 500), _jitter(sv, 16, 5),
+            orbit.sv, request.week & 3, toa % WEEK // 600, 1, round(orbit.e * 2**16),
+            round((now.i0 / math.pi - _INCLINATION_GALILEO) * 2**14), orbit.omega_dot >> 10, 0,
+            round((orbit.sqrt_a - _SQRT_A_GALILEO) * 2**9), _angle(now.omega0, 1 << 15),
+            _angle(orbit.perigee, 1 << 15), _angle(now.m0, 1 << 15), round(now.af0 / 2**12), round(now.af1 / 2**5),
         )
-        for sv in GALILEO
+        for orbit, now in ((orbit, elements(orbit, toa)) for orbit in SATELLITES["galileo"])
     ]  # fmt: skip
 
 
-def _tow(request):
-    return [struct.pack("<BHB", sv, 0x22C0 | sv % 16, 0) for sv in GPS]
+def _utc(request):
+    week, tot = request.week & 255, request.gps_s % WEEK >> 12
+    return [struct.pack("<iiBBbBbb", 2, -1, tot, week, LEAP_SECONDS, 137, 7, LEAP_SECONDS)]
 
 
 def _clock(request):
-    day, second = divmod(request.gps_s, _DAY)
     mask = sum(1 << sv - 1 for sv in GPS) if 6 in request.types else 0
-    return [struct.pack("<HIHI4x", day, second, 0, mask)]
+    return [clock(request.gps_s, mask)]
 
 
-def _location(request):
-    if request.position is None:
-        return []  # no cell data in the request, so nothing is known
-    lat, lon = request.position
-    north, east = math.floor(lat * 2**23 / 90), math.floor(lon * 2**24 / 360)
-    # K = 48 is 960 m (3GPP TS 23.032); the altitude's uncertainty 255 means "not given"
-    return [struct.pack("<iihBBBBB", min(north, 2**23 - 1), min(east, 2**23 - 1), 0, 48, 48, 0, 255, 68)]
+def _ephemerides(system):
+    return lambda request: [ephemeris(orbit, request.toe) for orbit in request.satellites(system)]
 
 
 _MAKERS = {
     1: _utc,
-    2: lambda request: _ephemeris(request, request.satellites()),
-    3: lambda request: _almanac(request, GPS[:31]),
+    2: _ephemerides("gps"),
+    3: lambda request: _almanac(request, SATELLITES["gps"][:31], _INCLINATION_GPS, 0),
     4: lambda request: [struct.pack("<8b", 12, 2, -1, -1, 45, 1, -2, -3)],
     5: lambda request: [struct.pack("<hhhBB", 236, 150, -30, 0, 0)],
-    6: _tow,
+    6: lambda request: [tow(sv, 0x22C0 | sv % 16, 0) for sv in GPS],
     7: _clock,
-    8: _location,
+    8: lambda request: [location(*request.place)] if request.place else [],  # no cell data: nothing is known
     9: lambda request: [struct.pack("<I", 0)],  # set bit = unhealthy; all are well
-    11: lambda request: _almanac(request, QZSS),
-    12: lambda request: _ephemeris(request, QZSS),
+    RESERVED: lambda request: [],
+    11: _qzss_almanac,
+    12: _ephemerides("qzss"),
     13: lambda request: [struct.pack("<I", 0)],
     14: _galileo_almanac,
     15: _galileo_ephemeris,
-    16: lambda request: [struct.pack("<hhHH", 3, 0, request.toe // 3600, request.week & 63)],
+    16: lambda request: [struct.pack("<hhHH", 3, 0, request.gps_s % WEEK // 3600, request.week & 63)],
     17: lambda request: [struct.pack("<Q", 0)],
 }
 TYPES = tuple(_MAKERS)
+SIZES = {1: 14, 2: 62, 3: 31, 4: 8, 5: 8, 6: 4, 7: 16, 8: 15, 9: 4, 11: 31, 12: 62, 13: 4, 14: 24, 15: 61, 16: 8, 17: 8}

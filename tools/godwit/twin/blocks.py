@@ -21,32 +21,36 @@ _LIFETIME_S = 247
 _MAX_ENTRIES = 256
 
 
-class _Cache:
+class Cache:
     """A small dict whose entries die of age or when there are too many."""
 
     def __init__(self):
         self._entries = OrderedDict()
 
     def get(self, key):
+        """The value of a key, None when there is none any more."""
         made, value = self._entries.get(key, (0, None))
         return value if time.monotonic() - made < _LIFETIME_S else None
 
     def put(self, key, value):
+        """Keep a value."""
         self._entries.pop(key, None)
         self._entries[key] = (time.monotonic(), value)
         while len(self._entries) > _MAX_ENTRIES:
             self._entries.popitem(last=False)
 
     def pop(self, key):
+        """Forget a value."""
         self._entries.pop(key, None)
 
 
 class Blockwise:
-    """Transfers under way, of all sessions."""
+    """Transfers under way, of all sessions. `faults` may shrink and spoil blocks."""
 
-    def __init__(self):
-        self._bodies = _Cache()
-        self._answers = _Cache()
+    def __init__(self, faults):
+        self._faults = faults
+        self._bodies = Cache()
+        self._answers = Cache()
 
     def take(self, request):
         """Feed a request that may be one block of a body.
@@ -91,16 +95,16 @@ class Blockwise:
     def cut(self, request, body, answer):
         """The block of `answer` that the request asks for (all of it when it fits and nobody asked)."""
         block = request.opt.block2
-        exponent = block.size_exponent if block else 6
-        size = 16 << exponent
-        if len(answer.payload) <= size and not (block and block.block_number):
+        number, exponent = (block.block_number, block.size_exponent) if block else (0, 6)
+        if len(answer.payload) <= 16 << exponent and not number:
             return answer
-        number = block.block_number if block else 0
+        number, exponent = self._faults.block(number, exponent)
+        size = 16 << exponent
         start = number * size
         if start >= len(answer.payload):
             raise ApiError(400, 40000, "block out of range", coap=codes.BAD_REQUEST)
         self._answers.put(_key(request, body), answer)
-        part = answer.copy(payload=answer.payload[start : start + size])
+        part = answer.copy(payload=self._faults.spoil(answer.payload[start : start + size]))
         part.opt.block2 = (number, start + size < len(answer.payload), exponent)
         return part
 

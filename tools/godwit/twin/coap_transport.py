@@ -28,7 +28,13 @@ class Tuning(TransportTuning):
     EMPTY_ACK_DELAY = 1.5
 
 
-_TUNING = Tuning()
+class SeparateTuning(Tuning):
+    """For the fault that answers late: the empty ACK goes out at once, the answer follows as a CON of its own."""
+
+    EMPTY_ACK_DELAY = 0.0
+
+
+_TUNING, _SEPARATE = Tuning(), SeparateTuning()
 
 
 class Remote(interfaces.EndpointAddress):
@@ -76,8 +82,9 @@ class Remote(interfaces.EndpointAddress):
 class MessageInterface(GenericMessageInterface):
     """Between the DTLS server and aiocoap's message manager."""
 
-    def __init__(self, manager, log, loop):
+    def __init__(self, manager, log, loop, faults):
         super().__init__(manager, log, loop)
+        self._faults = faults
         self.repeats = 0
         self.malformed = 0
 
@@ -86,7 +93,7 @@ class MessageInterface(GenericMessageInterface):
         if self._mman is None:
             return
         try:
-            message = coap_check.parse(data, _TUNING)
+            message = coap_check.parse(data, _SEPARATE if self._faults.separate_ms else _TUNING)
         except coap_check.Malformed as exc:
             self.malformed += 1
             self._log.info("Malformed message from %r: %s", remote, exc)
@@ -114,7 +121,7 @@ class MessageInterface(GenericMessageInterface):
         self._mman = None
 
 
-def make_endpoint(site):
+def make_endpoint(site, faults):
     """An aiocoap Context that serves `site`, and the MessageInterface to feed. Needs a running loop."""
     loop = asyncio.get_running_loop()
     # Dispatch errors and malformed input are records of the twin, not lines on its terminal.
@@ -122,7 +129,7 @@ def make_endpoint(site):
     context = Context(loop=loop, serversite=site)
     tokens = TokenManager(context)
     manager = MessageManager(tokens)
-    interface = MessageInterface(manager, context.log, loop)
+    interface = MessageInterface(manager, context.log, loop, faults)
     manager.message_interface = interface
     tokens.token_interface = manager
     context.request_interfaces.append(tokens)

@@ -37,10 +37,15 @@ _SILENT = ("proxy",)  # one line per block helps nobody who reads
 @click.option("--drop", default=0.0, type=click.FloatRange(0, 1), help="Loss per datagram and direction.")
 @click.option("--seed", default=None, type=int, help="Seed of the loss.")
 @click.option("--dtls-engine", "engine", type=click.Choice(["auto", *dtls_engines.NAMES]), default="auto")
+@click.option("--scenario", type=click.Path(dir_okay=False), help="Faults and when they come, JSON or TOML.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per event.")
-def twin(host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world_file, drop, seed, engine, as_json):
+def twin(
+    host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world_file, drop, seed, engine, scenario,
+    as_json,
+):  # fmt: skip
     """Run a local nRF Cloud: CoAP over DTLS for devices, REST for operators."""
     from . import dtls
+    from .scenario import load
     from .server import Twin
 
     if bool(cert) != bool(key):
@@ -50,7 +55,8 @@ def twin(host, coap_port, rest_port, pki, cert, key, db, api_key, max_age, world
             cert, key = (cert, key) if cert else _pki_files(pki or Path(scratch))
             context = dtls.Context(cert, key, engine)
             world = World(world_file)
-            instance = Twin(world, context, api_key, db, _printer(as_json, world), drop, seed, max_age)
+            rules = load(scenario) if scenario else ()
+            instance = Twin(world, context, api_key, db, _printer(as_json, world), drop, seed, max_age, rules)
         except (OSError, ValueError, dtls_engines.EngineError) as exc:
             raise click.ClickException(str(exc)) from exc
         except sqlite3.Error as exc:

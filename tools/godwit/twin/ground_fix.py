@@ -2,7 +2,7 @@
 
 Reads the CBOR map of small integers or the JSON object, checks ranges, and answers in the fixed key
 order and float64 that the NCS decoder insists on. Every fix is written to the location history.
-Called by site.py.
+Called by site.py; reading requests and finding places also by rest_location.py.
 """
 
 import re
@@ -32,6 +32,15 @@ _NEIGHBOUR = {
 _NMR_KEY = 11
 _CELL_KEYS = {**{key: row[0] for key, row in _CELL.items()}, _NMR_KEY: "nmr"}
 _AP_KEYS = {12: "macAddress", 13: "age", 14: "signalStrength", 15: "channel", 16: "frequency", 17: "ssid"}
+_POINT = {  # access point: the numbers that say nothing about the place, but must be numbers
+    13: ("age", 0, 2**53, False, True),
+    14: ("signalStrength", -128, 0, False, True),
+    15: ("channel", 0, 1000, False, True),
+    16: ("frequency", 0, 100000, False, True),
+}
+_ANSWER = ("lat", "lon", "uncertainty", "fulfilledWith")
+_FLAGS = {"doReply": True, "fallback": True, "hiConf": False, "alt": False}
+_DISTANCE = re.compile(r"[0-9]{1,9}([.][0-9]{1,9})?")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 
 
@@ -49,16 +58,48 @@ class GroundFixApi:
         """Answer with lat, lon, uncertainty, fulfilledWith; 4.04 when nothing is known."""
         default = payload.CBOR if call.is_cbor else payload.JSON
         form = payload.accepted(call.accept, (payload.JSON, payload.CBOR), default)
+        options = read_options(call.parameters)
         cells, points = read_request(call.load(), call.is_cbor)
-        fix = location.ground_fix(cells, points, call.flag("fallback", True), call.flag("hiConf", False))
-        if fix is None:
-            raise not_found("position not found", 40499)
-        self._locations.add(call.device, fix["fulfilledWith"], fix["lat"], fix["lon"], fix["uncertainty"])
-        if not call.flag("doReply", True):
+        fix = locate(self._locations, call.device, cells, points, options)
+        if not options["doReply"]:
             return content()
         if form == payload.CBOR:
-            fix = dict(enumerate(fix.values(), 1))  # 1 lat, 2 lon, 3 uncertainty, 4 fulfilledWith, in this order
+            # 1 lat, 2 lon, 3 uncertainty, 4 fulfilledWith, in this order; a device decoder takes nothing more
+            fix = {key: fix[name] for key, name in enumerate(_ANSWER, 1)}
         return content(payload.dump(fix, form), form)
+
+
+def locate(locations, device, cells, points, options, suffix=""):
+    """The answer to a request, as JSON has it, written to the history of `device` (None: of nobody).
+
+    `suffix` is put behind the name of the service ("_EVAL" for an evaluation token). Raises ApiError 4.04.
+    """
+    fix, other = location.ground_fix(cells, points, options["fallback"], options["hiConf"], options["dist"])
+    if fix is None:
+        raise not_found("position not found", 40499)
+    for found in (fix, other):
+        if found:
+            found["fulfilledWith"] += suffix
+    if device is not None:
+        locations.add(device, fix["fulfilledWith"], fix["lat"], fix["lon"], fix["uncertainty"])
+    if options["alt"] and other:
+        return {**fix, "alt": {"loc": other, "dist": round(location.distance_m(fix, other), 1)}}
+    return fix
+
+
+def read_options(parameters):
+    """Query flags with their defaults, out of {name: [text, ...]}. Raises ApiError 4.00."""
+    options = {}
+    for name, default in _FLAGS.items():
+        text = parameters.get(name, [None])[-1]
+        if text not in (None, "true", "false", "1", "0"):
+            raise _bad(f"{name} is true or false")
+        options[name] = default if text is None else text in ("true", "1")
+    text = parameters.get("dist", ["0"])[-1]
+    if not _DISTANCE.fullmatch(text):
+        raise _bad("dist is a number of metres")
+    options["dist"] = float(text)
+    return options
 
 
 def read_request(value, is_cbor):
@@ -68,6 +109,8 @@ def read_request(value, is_cbor):
     if is_cbor:
         if not value.keys() <= {19, 20, 21}:
             raise _bad("keys are 19, 20, 21")
+        if not payload.is_int(value.get(21, 0)) or value.get(21, 0) < 0:
+            raise _bad("ts is an unsigned number of milliseconds")
         wifi = value.get(20)
         if wifi is not None and (not isinstance(wifi, dict) or wifi.keys() != {18}):
             raise _bad("wifi is a map with key 18")
@@ -135,8 +178,7 @@ def _cell(cell, is_cbor):
 
 def _access_point(point):
     """{"mac"} of a usable access point, None for one that says nothing about a place."""
-    if not isinstance(point, dict):
-        raise _bad("an object is expected")
+    _checked(point, _POINT)
     mac = point.get("macAddress")
     if isinstance(mac, str) and _MAC.fullmatch(mac):
         mac = bytes.fromhex(mac.replace("-", ":").replace(":", ""))

@@ -3,7 +3,7 @@
 The database is a function: the country gives the region, a hash of network and tracking area a town in
 it, a hash of the cell a place in the town. The same cell is always at the same place; codes of countries
 that are not in the table are not found. Neighbours make it MCELL, two usable access points WIFI.
-Called by ground_fix.py, agnss_api.py, messages.py and rest_data.py.
+Called by ground_fix.py, agnss_api.py, inbox.py and rest_location.py.
 """
 
 import hashlib
@@ -46,6 +46,16 @@ _KNOWN = {
     (262, 1, 0x5A12, 0x01A2C207): (54.725700, 8.698400),
     (262, 2, 0x5A11, 0x00C0FFEE): (54.490000, 9.010000),
 }
+# access points that were surveyed: where they stand does not follow the cell of whoever hears them
+_ACCESS_POINTS = {
+    "001839598c53": (63.421000, 10.437000),  # the API's own samples
+    "00215561f30a": (63.421400, 10.437600),
+}
+# anchors: access points whose owner entered where they hang, to the metre
+_ANCHORS = {"00a0deadbe01": (54.472900, 9.042600)}
+_ANCHOR_RADIUS_M = 5
+_SEVERAL_RADIUS_M = 300
+_EARTH_RADIUS_M = 6371e3
 _AREA_SPREAD_DEG = 0.15
 _CELL_SPREAD_DEG = 0.02
 _WIFI_SPREAD_DEG = 0.003
@@ -75,27 +85,70 @@ def cell_position(cell):
     return (*_near(area, _CELL_SPREAD_DEG, "eci", *code), True)
 
 
-def ground_fix(cells, access_points, fallback=True, high_confidence=False):
-    """{"lat", "lon", "uncertainty", "fulfilledWith"} for cells and usable access points, None if not found."""
-    cell = cells[0] if cells else None
-    at = cell_position(cell) if cell else None
-    if len(access_points) >= 2:
-        macs = sorted(point["mac"] for point in access_points)
-        centre = at[:2] if at else _COUNTRIES[242]
-        lat, lon = _near(centre, _WIFI_SPREAD_DEG, "wifi", *macs)
-        service, radius = "WIFI", 25 + _hash(*macs) % 30
-    elif at is None or (not at[2] and not fallback):
+def cell_place(cell):
+    """(lat, lon, radius of 68 % in m) of a cell or at least its tracking area, None in a country nobody surveyed."""
+    at = cell_position(cell)
+    if at is None:
         return None
-    else:
-        lat, lon = at[:2]
-        several = len(cells) > 1 or bool(cell.get("nmr"))
-        service = "MCELL" if several else "SCELL"
-        radius = 300 if several else 800 + _hash("radius", cell["eci"]) % 900
-        if not at[2]:
-            radius = _AREA_RADIUS_M
-    if high_confidence:
-        radius = math.ceil(radius * _CONFIDENCE_95)
-    return {"lat": lat, "lon": lon, "uncertainty": radius, "fulfilledWith": service}
+    return (*at[:2], 800 + _hash("radius", cell["eci"]) % 900 if at[2] else _AREA_RADIUS_M)
+
+
+def ground_fix(cells, access_points, fallback=True, high_confidence=False, dist=0):
+    """(fix, other) for cells and usable access points: the fix chosen, and the one that was not (or None).
+
+    A fix is {"lat", "lon", "uncertainty", "fulfilledWith"}; (None, None) when nothing is known. Wi-Fi goes before
+    cells, unless the two are more than `dist` m apart (0: no such limit).
+    """
+    wifi = _wifi_fix(cells, access_points)
+    cell = _cell_fix(cells, fallback)
+    fixes = [fix for fix in (wifi, cell) if fix]
+    if wifi and cell and dist and distance_m(wifi, cell) > dist:
+        fixes.reverse()
+    for fix in fixes if high_confidence else ():
+        fix["uncertainty"] = math.ceil(fix["uncertainty"] * _CONFIDENCE_95)
+    fixes += [None, None]
+    return fixes[0], fixes[1]
+
+
+def distance_m(one, other):
+    """Metres between two fixes, on a round Earth."""
+    lat1, lon1, lat2, lon2 = (math.radians(fix[name]) for fix in (one, other) for name in ("lat", "lon"))
+    chord = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
+    return 2 * _EARTH_RADIUS_M * math.asin(min(1, math.sqrt(chord)))
+
+
+def nearest_region(lat, lon):
+    """(mobile country code, (lat, lon) of its centre, metres to it) of the region nearest to a place."""
+    here = {"lat": lat, "lon": lon}
+    away = {code: distance_m(here, {"lat": at[0], "lon": at[1]}) for code, at in _COUNTRIES.items()}
+    code = min(away, key=away.get)  # of equals the first one
+    return code, _COUNTRIES[code], away[code]
+
+
+def _wifi_fix(cells, access_points):
+    if len(access_points) < 2:
+        return None
+    macs = sorted(point["mac"] for point in access_points)
+    for mac in macs:
+        if mac in _ANCHORS:
+            lat, lon = _ANCHORS[mac]
+            return {"lat": lat, "lon": lon, "uncertainty": _ANCHOR_RADIUS_M, "fulfilledWith": "ANCHOR"}
+    known = [_ACCESS_POINTS[mac] for mac in macs if mac in _ACCESS_POINTS]
+    at = cell_position(cells[0]) if cells else None
+    centre = known[0] if known else at[:2] if at else _COUNTRIES[242]
+    lat, lon = centre if known else _near(centre, _WIFI_SPREAD_DEG, "wifi", *macs)
+    return {"lat": lat, "lon": lon, "uncertainty": 25 + _hash(*macs) % 30, "fulfilledWith": "WIFI"}
+
+
+def _cell_fix(cells, fallback):
+    at = cell_position(cells[0]) if cells else None
+    if at is None or not (at[2] or fallback):
+        return None
+    lat, lon, radius = cell_place(cells[0])
+    several = len(cells) > 1 or bool(cells[0].get("nmr"))
+    if several and at[2]:
+        radius = _SEVERAL_RADIUS_M
+    return {"lat": lat, "lon": lon, "uncertainty": radius, "fulfilledWith": "MCELL" if several else "SCELL"}
 
 
 class Locations:

@@ -10,7 +10,7 @@ import re
 
 from . import payload
 from .call import created
-from .errors import BAD_REQUEST, USAGE_LIMIT, ApiError
+from .errors import BAD_REQUEST, ApiError
 
 _TOPIC = re.compile(r"[A-Za-z0-9_.:@-]{1,128}(/[A-Za-z0-9_.:@-]{1,128})*")
 _PVT = {4: "lat", 5: "lng", 6: "acc", 7: "spd", 8: "hdg", 9: "alt"}
@@ -21,10 +21,9 @@ _MAX_APP_ID = 64
 class MessageApi:
     """Handlers of /msg."""
 
-    def __init__(self, store, inbox, faults):
+    def __init__(self, store, inbox):
         self._store = store
         self._inbox = inbox
-        self._faults = faults
 
     def routes(self):
         """(method, pattern, handler) triples."""
@@ -38,7 +37,6 @@ class MessageApi:
 
     def post(self, call):
         """One message to d/{id}/d2c."""
-        self._quota()
         self._inbox.add(call.device, f"d/{call.device}/d2c", _message(call.load(), call.is_cbor))
         return created()
 
@@ -51,13 +49,11 @@ class MessageApi:
             return self.post_bulk(call, topic)
         if call.rest[-2:] in (("d2c", "bin"), ("d2c", "raw")):
             return self.post_bytes(call, topic)
-        self._quota()
         self._inbox.add(call.device, topic, _message(call.load(), call.is_cbor))
         return created()
 
     def post_bulk(self, call, topic=None):
         """An array of messages, stored one by one with the same time of arrival."""
-        self._quota()
         items = call.load()
         if not isinstance(items, (list, tuple)) or not items:
             raise ApiError(400, BAD_REQUEST, "bulk takes a non-empty array")
@@ -70,16 +66,11 @@ class MessageApi:
 
     def post_bytes(self, call, topic=None):
         """Opaque bytes: dictionary logs (bin) or anything (raw)."""
-        self._quota()
         if not call.body:
             raise ApiError(400, BAD_REQUEST, "empty payload")
         topic = topic or f"d/{call.device}/d2c/{call.path[-1]}"
         self._inbox.add(call.device, topic, base64.b64encode(call.body).decode())
         return created()
-
-    def _quota(self):
-        if self._faults.take("quota"):
-            raise ApiError(400, USAGE_LIMIT, "usage limit of the plan exceeded")
 
 
 def _message(value, is_cbor):

@@ -1,11 +1,9 @@
 """REST side of the twin: the starlette application, bearer key, error bodies (facts 14.1).
 
-/v1/* needs `Authorization: Bearer <API key>`; errors are {"code", "message"}; bodies have a size limit and
+/v1/* needs a token that rest_caller.py knows; errors are {"code", "message"}; bodies have a size limit and
 must be what their Content-Type says. The /twin/* switches need no key: they are not the cloud's.
 Called by server.py; handlers live in rest_devices.py, rest_fota.py, rest_data.py, rest_twin.py.
 """
-
-import hmac
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,20 +13,22 @@ from starlette.routing import Route
 
 from . import payload
 from .errors import ACCESS_DENIED, BAD_REQUEST, NOT_FOUND, ApiError, invalid
+from .rest_caller import OPERATOR
 
 _MAX_BODY = 24 << 20
 _CODES = {401: ACCESS_DENIED, 404: NOT_FOUND}
 
 
-def make_app(api_key, records, tables):
-    """The application. `tables` are objects with routes(): (method, path, handler) triples.
+def make_app(callers, records, tables):
+    """The application. `tables` are objects with routes(): (method, path, handler) or (method, path, handler, kinds).
 
-    A handler is `async handler(request)` and returns a Response or a JSON value.
+    `kinds` are the callers (rest_caller.py) that may call it, the operator alone when not given. A handler is
+    `async handler(request)` and returns a Response or a JSON value.
     """
     routes = [
-        Route(path, _wrap(handler, api_key, records), methods=[method])
+        Route(path, _wrap(handler, callers, kinds[0] if kinds else OPERATOR, records), methods=[method])
         for table in tables
-        for method, path, handler in table.routes()
+        for method, path, handler, *kinds in table.routes()
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
@@ -88,11 +88,11 @@ def text_list(value, name, limit=1000):
     return value
 
 
-def _wrap(handler, api_key, records):
+def _wrap(handler, callers, kinds, records):
     async def endpoint(request):
         try:
             if request.url.path.startswith("/v1/"):
-                _authorize(request, api_key)
+                request.state.caller = callers.identify(request, kinds)
             answer = await handler(request)
             if not isinstance(answer, Response):
                 answer = JSONResponse(answer)
@@ -108,12 +108,6 @@ def _wrap(handler, api_key, records):
         return answer
 
     return endpoint
-
-
-def _authorize(request, api_key):
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), api_key.encode()):
-        raise ApiError(401, ACCESS_DENIED, "access denied: a valid API key is needed")
 
 
 async def _http_error(request, exc):

@@ -1,20 +1,17 @@
-"""REST: account, messages, location history (facts 14.2).
+"""REST: account and messages (facts 14.2).
 
 Called through rest_app.py.
 """
 
 import datetime
 
-from starlette.responses import Response
-
-from .errors import NOT_FOUND, invalid, not_found
+from .errors import invalid
 from .inbox import message_document
-from .location import location_document
-from .rest_app import listing, query, query_flag, query_list
+from .rest_app import listing, query
 
 
 class DataRoutes:
-    """Handlers of /v1/account, /v1/messages and /v1/location/history."""
+    """Handlers of /v1/account and /v1/messages."""
 
     def __init__(self, store, devices):
         self._store = store
@@ -25,8 +22,6 @@ class DataRoutes:
         return [
             ("GET", "/v1/account", self.account),
             ("GET", "/v1/messages", self.messages),
-            ("GET", "/v1/location/history", self.history),
-            ("DELETE", "/v1/location/history/{device}/{item}", self.delete_location),
         ]
 
     async def account(self, request):
@@ -55,30 +50,6 @@ class DataRoutes:
                 args.append(value)
         rows, more = self._store.page("message", "id", where, args, query(request))
         return listing([message_document(row, self._store.tenant) for row in rows], more)
-
-    async def history(self, request):
-        """Location history, newest first; latest=true keeps one item per device."""
-        where, args = _range(request, "inserted_at")
-        device = request.query_params.get("deviceId") or request.query_params.get("deviceIdentifier")
-        if device:
-            where.append("device = ?")
-            args.append(device)
-        tags = query_list(request, "tags")
-        if tags:
-            tagged = self._devices.tagged(tags)
-            where.append(f"device IN ({', '.join('?' * len(tagged))})")
-            args += tagged
-        if query_flag(request, "latest"):
-            where.append("n IN (SELECT MAX(n) FROM location GROUP BY device)")
-        rows, more = self._store.page("location", "n", where, args, query(request))
-        return listing([location_document(row) for row in rows], more)
-
-    async def delete_location(self, request):
-        """Delete one item."""
-        device, item = request.path_params["device"], request.path_params["item"]
-        if not self._store.run("DELETE FROM location WHERE device = ? AND id = ?", device, item):
-            raise not_found("no such location", NOT_FOUND)
-        return Response(status_code=204)
 
 
 def _range(request, column):

@@ -32,8 +32,8 @@ class TwinRoutes:
         return self._twin.summary()
 
     async def faults(self, request):
-        """The switches as they are."""
-        return self._twin.faults.as_dict()
+        """The switches as they are, what they did so far, and the scenario's rules that did not act yet."""
+        return self._twin.fault_state()
 
     async def set_faults(self, request):
         """Change switches: {"drop": 0.05, "expire_sessions": true, ...}."""
@@ -42,4 +42,4 @@ class TwinRoutes:
             self._twin.set_faults(changes)
         except FaultError as exc:
             raise invalid(str(exc)) from exc
-        return self._twin.faults.as_dict()
+        return self._twin.fault_state()

@@ -15,23 +15,30 @@ from . import coap_transport, dtls
 from .agnss_api import AgnssApi
 from .bundles import Bundles
 from .devices import Devices
-from .faults import Faults, Link
+from .fault_actions import FaultActions
+from .faults import Faults
 from .fota import Fota
 from .fota_api import FotaApi
 from .ground_fix import GroundFixApi
 from .inbox import Inbox
+from .link import Link
 from .location import Locations
 from .messages import MessageApi
+from .pgps import Files as PredictionFiles
+from .pgps_api import PgpsApi
 from .provisioning import Provisioning
 from .provisioning_api import ProvisioningApi
 from .proxy import ProxyApi
 from .records import Records
 from .rest_app import make_app
+from .rest_caller import Callers
 from .rest_data import DataRoutes
 from .rest_devices import DeviceRoutes
 from .rest_fota import FotaRoutes
+from .rest_location import LocationRoutes
 from .rest_provisioning import ProvisioningRoutes
 from .rest_twin import TwinRoutes
+from .scenario import Scenario
 from .site import Site
 from .state import StateApi
 from .store import Store
@@ -50,7 +57,9 @@ class Twin:
     Attributes after start(): coap_port, rest_port, faults, store, devices, fota, bundles.
     """
 
-    def __init__(self, world, context, api_key, db=":memory:", emit=None, drop=0.0, seed=None, max_age=2592000):
+    def __init__(
+        self, world, context, api_key, db=":memory:", emit=None, drop=0.0, seed=None, max_age=2592000, rules=()
+    ):
         self.world = world
         self.faults = Faults(drop, max_age)
         self.coap_port = self.rest_port = None
@@ -70,7 +79,10 @@ class Twin:
             context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed,
             self.records.session_rebound,
         )
-        self._api_key = api_key
+        self._actions = FaultActions(self.faults, self._dtls, self.devices, self.fota, self.store)
+        self._scenario = Scenario(rules, self._actions.set, world.now_ms())
+        self.faults.watchers.append(self._scenario.on_request)
+        self.callers = Callers(api_key, self.devices, world)
         self._coap = self._interface = self._rest = self._rest_task = self._flush_task = None
 
     async def start(self, host="127.0.0.1", coap_port=0, rest_port=0):
@@ -82,7 +94,7 @@ class Twin:
             udp.close()
             raise
         self.coap_port, self.rest_port = udp.getsockname()[1], tcp.getsockname()[1]
-        self._coap, self._interface = coap_transport.make_endpoint(self._site())
+        self._coap, self._interface = coap_transport.make_endpoint(self._site(), self.faults)
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: self._dtls, sock=udp)
         tables = [
@@ -91,8 +103,9 @@ class Twin:
             FotaRoutes(self.store, self.bundles, self.fota),
             ProvisioningRoutes(self.store, self.provisioning),
             DataRoutes(self.store, self.devices),
+            LocationRoutes(self.store, self.devices, self._locations, self.faults),
         ]
-        app = make_app(self._api_key, self.records, tables)
+        app = make_app(self.callers, self.records, tables)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         self._rest = _QuietServer(config)
         self._rest_task = asyncio.create_task(self._rest.serve(sockets=[tcp]))
@@ -128,24 +141,30 @@ class Twin:
 
     def set_faults(self, changes):
         """Change fault switches. Raises faults.FaultError."""
-        once = self.faults.set(changes)
-        for session in list(self._dtls.sessions.values()):
-            if "expire_sessions" in once:
-                session.expires_at = 0
-            if "drop_sessions" in once:
-                self._dtls.drop(session, "fault")
+        self._actions.set(changes)
+
+    def fault_state(self):
+        """What GET /twin/faults answers: the switches, how often each did something, the rules that wait."""
+        return {**self.faults.as_dict(), "scenario": self._scenario.left()}
 
     def _site(self):
         apis = [
             StateApi(self.devices),
-            MessageApi(self.store, self.inbox, self.faults),
+            MessageApi(self.store, self.inbox),
             GroundFixApi(self._locations),
-            AgnssApi(self.world),
+            AgnssApi(self.world, self.faults),
+            PgpsApi(self.world, self.faults),
             FotaApi(self.fota),
             ProvisioningApi(self.provisioning),
-            ProxyApi(self.bundles, self.records.proxy_block),
+            ProxyApi((self.bundles, PredictionFiles()), self.faults, self._block),
         ]
         return Site(self.devices, self.provisioning, self.faults, self.records, self.world, apis)
+
+    def _block(self, call, host, path, offset, size, total):
+        self.records.proxy_block(call, host, path, offset, size)
+        percent = 100 * (offset + size) / total
+        self._scenario.on_progress(percent)
+        self._actions.on_block(call, host, path, percent)
 
     def _opened(self, session):
         self.records.session_opened(session)
@@ -161,6 +180,7 @@ class Twin:
     async def _flush(self):
         while True:
             await asyncio.sleep(_FLUSH_S)
+            self._scenario.tick(self.world.now_ms())
             self.records.flush()
 
 

@@ -30,7 +30,7 @@ class Site(resource.Resource):
         self._faults = faults
         self._records = records
         self._world = world
-        self._blockwise = Blockwise()
+        self._blockwise = Blockwise(faults)
         self._routes = [route for api in apis for route in api.routes()]
 
     async def needs_blockwise_assembly(self, request):
@@ -53,17 +53,20 @@ class Site(resource.Resource):
             message=request,
         )
         try:
+            self._faults.before(call)
             answer = self._answer(request, call)
         except ApiError as exc:
             answer = _error(exc)
         except Exception as exc:  # the twin must outlive its own bugs, and the records must show them
             self._records.error(f"{call.method} /{'/'.join(path)}", exc)
             answer = Message(code=codes.INTERNAL_SERVER_ERROR, payload=b"twin error, see records")
+        answer = self._faults.after(call, answer)
         if request.opt.block1 is not None and answer.opt.block1 is None:
             block = request.opt.block1
             answer.opt.block1 = (block.block_number, False, block.size_exponent)
         answer.opt.no_response = request.opt.no_response
         self._records.request(call, answer, len(request.payload))
+        await self._faults.hold()
         return answer
 
     def _answer(self, request, call):
@@ -128,7 +131,9 @@ class Site(resource.Resource):
         session.device = None  # until proven
         device, reason, answer = None, None, None
         try:
-            if self._faults.take("auth_503"):
+            if self._faults.take("auth_500"):
+                reason, answer = "fault", Message(code=codes.INTERNAL_SERVER_ERROR)
+            elif self._faults.take("auth_503"):
                 unwell = codes.INTERNAL_SERVER_ERROR if scope == PROVISIONING else codes.SERVICE_UNAVAILABLE
                 reason, answer = "fault", Message(code=unwell)
             else:

@@ -5,6 +5,7 @@ world milliseconds. A summary of a day, and every check of it, is made from this
 Called by rest_twin.py.
 """
 
+from . import pgps
 from .store import loads
 
 _SESSIONS = (
@@ -102,13 +103,18 @@ def _downloads(store, device):
             {
                 "host": host,
                 "path": path,
-                "size": store.value("SELECT length(data) FROM file WHERE host = ? AND path = ?", host, path),
+                "size": _size(store, host, path),
                 "served": served,
                 "distinct": _covered(spans),
                 "blocks": [[row["t"], row["session"], row["offset"], row["size"]] for row in rows],
             }
         )
     return result
+
+
+def _size(store, host, path):
+    size = store.value("SELECT length(data) FROM file WHERE host = ? AND path = ?", host, path)
+    return pgps.Files().size(host, path) if size is None else size
 
 
 def _covered(spans):
