@@ -101,7 +101,7 @@ def geojson_of(items):
         about = {name: item.get(name) for name in ("deviceId", "serviceType", "insertedAt", "id")}
         about["uncertainty"] = _number(item.get("uncertainty"), 1e9)
         features.append(_feature("Point", where, {**about, **meta}))
-        tracks.setdefault(item.get("deviceId"), []).append([lon, lat])
+        tracks.setdefault(str(item.get("deviceId")), []).append([lon, lat])
     for device, line in tracks.items():
         if len(line) > 1:
             features.append(_feature("LineString", line, {"deviceId": device}))

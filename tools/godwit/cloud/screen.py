@@ -61,11 +61,11 @@ class Screen:
     def say(self, text: str | Text, style: str = "") -> None:
         """A result in words; nothing with --json."""
         if not self.as_json:
-            self.out.print(Text(text, style) if isinstance(text, str) else text, soft_wrap=True)
+            self.out.print(Text(plain(text), style) if isinstance(text, str) else text, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Something on the way, to standard error."""
-        self.err.print(Text(text, "yellow"), soft_wrap=True)
+        self.err.print(Text(plain(text), "yellow"), soft_wrap=True)
 
     def fields(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Name and value, one below the other; values may be Text. Empty ones are left out."""

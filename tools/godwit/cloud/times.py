@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from .errors import CloudError
+from .errors import CloudError, clean
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -26,7 +26,7 @@ def show(text: object) -> str:
     """2026-11-21T15:04:11.123Z -> "2026-11-21 15:04:11 UTC"; something else stays as it is, nothing is a dash."""
     value = moment(text)
     if value is None:
-        return str(text) if text else "–"
+        return clean(text) if text else "–"
     return value.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
