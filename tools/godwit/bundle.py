@@ -22,7 +22,7 @@ import cbor2
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import keys, shorten, squeeze
+from . import keys, shorten, squeeze, unname
 from .places import REPO
 
 MAGIC = b"GWB1"
@@ -198,7 +198,7 @@ def compile_files(sources: dict[str, Path]) -> dict[str, bytes]:
     """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words."""
     try:
         texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
-        texts = shorten.shorten(squeeze.squeeze(texts))
+        texts = unname.unname(shorten.shorten(squeeze.squeeze(texts)))
     except squeeze.SqueezeError as error:
         raise BundleError(str(error)) from error
     with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(4) as pool:
