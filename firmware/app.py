@@ -31,6 +31,7 @@ _BATCH = const(16)
 _THRESHOLD = const(4096)
 _RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
 _SCRATCH = const(7424)  # a block or the manifest of an image, a part of assistance data: one piece, made once
+_MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
 
@@ -89,7 +90,7 @@ class App:
             connect,
             token,
             versions={"cver": self.running["version"], "dver": "1"},
-            tuning={"ack_timeout_ms": self.config["ack_timeout_ms"]},
+            tuning={"ack_timeout_ms": self.config["ack_timeout_ms"], "max_body": _MAX_BODY},
             auth="auth/" + self.config["auth"],
         )
 

@@ -6,21 +6,15 @@ Each function takes the App and returns one part; `shadow`, `uplink`, `locate` a
 import gc
 import sys
 
-from micropython import const
-
 import board
 import cold
-
-_DELTA = const(2048)  # bytes of a delta that are decoded at once, into about five times as much heap
 
 
 def shadow(app):
     from tasks.shadow import Shadow
 
     about = {"appVersion": app.running["version"], "appName": "godwit", "board": board.NAME}
-    return Shadow(
-        app.state, app.config, app.cloud, app.records, about, app.running["fault"], app.scratch[:_DELTA]
-    )
+    return Shadow(app.state, app.config, app.cloud, app.records, about, app.running["fault"])
 
 
 def uplink(app):

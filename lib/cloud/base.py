@@ -13,25 +13,36 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
     logs(entries)                  send log lines                                                         (LOGS)
     report(changes)                merge a dict into what the cloud shows as reported; None deletes a key  (CONFIG)
     request_desired(changes)       the same for the wanted state: how a setting is refused                 (CONFIG)
-    fetch_config(mv)               -> dict of what the cloud wants changed, or None. What does not fit memoryview `mv`
-                                   comes in parts, one a call; a member that never fits is None           (CONFIG)
-    locate(cells, points, reply, confident, fallback)  -> place, None when the cloud cannot tell, {} when it knows and
-                                   was asked not to answer. All but `cells` may be left out: access points (), an answer
-                                   True, a radius for 95 instead of 68 % False, the area when the cell is unknown True (LOCATE)
-    assistance_parts(need, cell, given, mask)  (not a coroutine) -> list of opaque parts to fetch one by one, in the order
-                                   of injection, each at most ASSIST_MAX bytes; [] when there is nothing to fetch. `given`:
-                                   dict that the caller keeps, of what was fetched when, and empties when the receiver
-                                   refuses it; `mask`: only satellites above so many degrees, None for all        (ASSIST)
+    fetch_config()                 -> dict of what the cloud wants changed, or None. What is too large comes in parts,
+                                   one a call; a member that is too large and cannot be divided is None   (CONFIG)
+    locate(cells, points, reply, confident, fallback)
+                                   -> place; None when the cloud cannot tell; {} when it was asked not to. All but
+                                   `cells` may be left out: access points (), send an answer True, a radius for 95 %
+                                   instead of 68 False, the area where the cell is unknown True           (LOCATE)
+    assistance_parts(need, cell, given, mask)
+                                   (not a coroutine) -> list of opaque parts to fetch one by one, in the order of
+                                   injection, each at most ASSIST_MAX bytes; [] when there is nothing to fetch.
+                                   `given`: a dict that the caller keeps, of what was fetched when, and empties when
+                                   the receiver did not take it; `mask`: only satellites above so many degrees, or
+                                   None                                                                   (ASSIST)
     assistance(part, cell, mv)     fill memoryview `mv` with one part -> bytes, ready for agnss_inject()   (ASSIST)
-    predictions(folder, count, mv) keep predicted ephemerides for `count` times 4 h on flash in `folder`, made when absent
-                                   -> bytes fetched, 0 when enough are there; `mv` to work in, 4096 bytes or more (PREDICT)
-    predicted(folder, need, place, mv)  (not a coroutine) -> part of `mv` (4096 bytes or more) with what can be given to
-                                   the receiver now without a network, ready for agnss_inject(), or None    (PREDICT)
+    predictions(folder, count, mv) keep predicted ephemerides for `count` times 4 h on flash in `folder`, made when
+                                   absent -> bytes fetched, 0 when enough are there; `mv`: 4096 bytes or more to work
+                                   in                                                                    (PREDICT)
+    predicted(folder, need, place, mv)
+                                   (not a coroutine) -> part of `mv` (4096 bytes or more): what the receiver can be
+                                   given now without a network, ready for agnss_inject(); or None        (PREDICT)
     update_check()                 -> the job waiting for this device, or None                             (UPDATE)
     update_read(job, offset, mv)   fill `mv` with the image from `offset` -> bytes read, short at its end  (UPDATE)
     update_report(id, state, detail)  tell how job `id` stands: STARTED, SUCCEEDED, FAILED or REJECTED     (UPDATE)
+    provision(node)                have the service's commands run by `node` (below), in sessions of its own; no other
+                                   may be open -> how many were run; AuthError when nobody has claimed us (PROVISION)
 
 Shapes
+    node    has the coroutines token() -> a token that names the hardware; offline(), online(): radio off, and on again
+            as far as a session needs; execute(correlation, command, parameters) -> (None, reply) or (CME code, text),
+            the same correlation again when its answer got lost; and configure(texts), which takes settings as a dict
+            of str, or raises ValueError
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
             {"type": int, "value": int, "desc": str}
@@ -55,6 +66,7 @@ LOCATE = "locate"
 ASSIST = "assist"
 PREDICT = "predict"
 UPDATE = "update"
+PROVISION = "provision"
 LOGS = "logs"
 
 # Neutral job states of update_report(); each backend maps them to its own words.

@@ -146,10 +146,8 @@ class Session(SessionTest):
         self.assertEqual(bytes(mv[:2]), b"\x01\x09")
 
     def test_no_job_no_delta_no_position(self):
-        mv = memoryview(bytearray(64))
-
         async def job(cloud):
-            return (await cloud.update_check(), await cloud.fetch_config(mv), await cloud.locate([CELL]))
+            return (await cloud.update_check(), await cloud.fetch_config(), await cloud.locate([CELL]))
 
         found = self.play([Answer(max_age=3600), refused(0x84), Answer(b""), refused(0x84)], job)
         self.assertEqual(found, (None, None, None))

@@ -31,7 +31,7 @@ class Cloud:
         self.patches.append(("desired", changes))
         shadow.merge(self.desired, changes)
 
-    async def fetch_config(self, mv):
+    async def fetch_config(self):
         self.fetched += 1
         delta = shadow.delta(self.desired, self.reported)
         if self.parts and delta:
@@ -91,8 +91,7 @@ class ShadowTask(unittest.TestCase):
 
     def visit(self, cloud, fault=None):
         about = {"appVersion": "1.0.0", "appName": "godwit", "board": "unix"}
-        mv = memoryview(bytearray(2048))
-        return run(Shadow(self.state, self.config, cloud, self.records, about, fault, mv).visit())
+        return run(Shadow(self.state, self.config, cloud, self.records, about, fault).visit())
 
     def test_introduces_itself_once_a_boot(self):  # nrfcloud.md 7.7
         cloud = Cloud()
@@ -182,7 +181,7 @@ class ShadowTask(unittest.TestCase):
                 cloud = Cloud()
                 deltas = [wish, None]
 
-                async def fetch_config(mv, deltas=deltas):
+                async def fetch_config(deltas=deltas):
                     return deltas.pop(0)
 
                 cloud.fetch_config = fetch_config
@@ -195,7 +194,7 @@ class ShadowTask(unittest.TestCase):
     def test_a_cloud_that_does_not_settle_is_not_asked_for_ever(self):
         cloud = Cloud()
 
-        async def fetch_config(mv):
+        async def fetch_config():
             cloud.fetched += 1
             return {"x": 1}
 
