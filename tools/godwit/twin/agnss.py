@@ -1,8 +1,8 @@
 """A-GNSS binary, schema version 1: types 1..9 and 11..17 in the real layouts, for satellites that do not exist.
 
 Layouts are those of facts section 9.2, the motion is orbits.py's, so that who is in view, the ephemerides and the
-almanac agree. Type 6 (time of week) comes before type 7 (clock), which is 16 bytes on the wire. Pure: time and place are
-arguments.
+almanac agree. Type 6 (time of week) comes before type 7 (clock), which is 16 bytes on the wire. Time and place are
+arguments. Pure.
 Called by agnss_api.py, rest_location.py and pgps.py.
 """
 
