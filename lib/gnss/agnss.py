@@ -33,12 +33,13 @@ _GPS = const(1)
 _QZSS = const(3)
 
 # Sets that may stay incomplete for ever, because a satellite is out of service or was not asked for: how long one
-# serves in s, which of the receiver's masks says what it lacks, and what that mask is when it lacks everything.
+# serves in s, which of the receiver's masks says what it lacks, and what that mask is when it lacks everything. By
+# element type: GPS ephemerides and almanacs, QZSS ephemerides and almanacs.
 _SETS = {
-    EPHEMERIS: (7200, _GPS, 0, 0xFFFFFFFF),
-    ALMANAC: (7 * 86400, _GPS, 1, 0xFFFFFFFF),
-    QZSS_EPHEMERIS: (7200, _QZSS, 0, 0x3FF),
-    QZSS_ALMANAC: (7 * 86400, _QZSS, 1, 0x3FF),
+    2: (7200, _GPS, 0, 0xFFFFFFFF),
+    3: (7 * 86400, _GPS, 1, 0xFFFFFFFF),
+    12: (7200, _QZSS, 0, 0x3FF),
+    11: (7 * 86400, _QZSS, 1, 0x3FF),
 }
 _FILTERED_S = const(6600)  # ephemerides of the satellites in view: 110 min, others have risen by then (nrfcloud.md 9.3)
 
@@ -96,7 +97,7 @@ def missing(types, given, need, now_s, filtered=False):
     for kind in types:
         if kind in _SETS:
             valid_s, system, which, everything = _SETS[kind]
-            if filtered and kind == EPHEMERIS:
+            if filtered and kind == 2:
                 valid_s = _FILTERED_S
             lacks = need["systems"][system][which] & everything
             age_s = now_s - given.get(kind, -valid_s)
@@ -104,15 +105,6 @@ def missing(types, given, need, now_s, filtered=False):
                 continue
         found.append(kind)
     return found
-
-
-def check(blob):
-    """-> the first element type that is not known in a whole answer, None when all are: what follows such a type cannot
-    be read by anybody. Raises AgnssError, AgnssRefused."""
-    parser = Parser(lambda kind, index, element: None)
-    parser.feed(blob)
-    parser.finish()
-    return parser.unknown
 
 
 class Parser:

@@ -3,8 +3,9 @@
 import struct
 import unittest
 
-from gnss.agnss import SIZES, AgnssError, AgnssRefused, Parser, check, missing, types_for
+from gnss.agnss import SIZES, AgnssError, AgnssRefused, Parser, missing, types_for
 from gnss.agnss_nrf91 import Converter
+from gnss.walk import walk
 from harness.rng import Rng, seed
 
 # nrfcloud.md 9.2
@@ -72,15 +73,7 @@ class Stream(unittest.TestCase):
             blob = b"\x01" + INTEGRITY + bytes((kind, 5, 0)) + b"whatever" + CLOCK
             found, parser = parse(blob, 4)
             self.assertEqual((found, parser.unknown), ([(9, 0, INTEGRITY[3:])], kind))
-            self.assertEqual(check(blob), kind)
-
-    def test_check(self):
-        self.assertIsNone(check(b"\x01" + TOW + CLOCK))
-        self.assertRaises(AgnssError, check, b"\x01" + TOW + CLOCK[:-1])
-        self.assertRaises(AgnssError, check, b"")
-        with self.assertRaises(AgnssRefused) as caught:
-            check(b'{"appId":"AGNSS","messageType":"DATA","err":42200}')
-        self.assertEqual(caught.exception.code, 42200)
+            self.assertEqual(walk(blob), kind)
 
     def test_cut_off(self):
         blob = b"\x01" + TOW + LOCATION
@@ -109,6 +102,45 @@ class Stream(unittest.TestCase):
                     self.fail("accepted")
                 except AgnssRefused as refused:
                     self.assertEqual(refused.code, code)
+
+    def test_walk_sees_at_a_glance_what_the_parser_finds_out(self):
+        """Valid answers, cut at random, with random bytes changed: both take it, or neither."""
+        rng = Rng(seed(14))
+        seen = {True: 0, False: 0}
+        for _ in range(2000):
+            blob = bytearray(b"\x01")
+            for _ in range(rng.below(4)):
+                kind = rng.below(20)
+                count = rng.below(3)
+                blob.extend(bytes((kind, count, 0)) + rng.bytes(SIZES.get(kind, 5) * count))
+            if rng.below(3) == 0:
+                blob[rng.below(len(blob))] = rng.below(256)
+            if rng.below(3) == 0:
+                blob = blob[: rng.below(len(blob) + 1)]
+            blob = bytes(blob)
+            try:
+                expected = parse(blob)[1].unknown
+            except AgnssError:
+                expected = "wrong"
+            try:
+                found = walk(blob)
+            except ValueError:
+                found = "wrong"
+            self.assertEqual(found, expected, blob)
+            seen[expected == "wrong"] += 1
+        self.assertTrue(min(seen.values()) > 200, seen)
+
+    def test_walk_tells_the_code_of_a_report(self):
+        for blob, words in (
+            (b'{"appId":"AGNSS","messageType":"DATA","err":42200}', "42200"),
+            (b"{", "None"),
+            (b'{"err":', "None"),
+            (b"<html>", "<html>"),
+            (b"\x01" + TOW[:-1], "7 of 8"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                walk(blob)
+            self.assertTrue(words in str(caught.exception), caught.exception)
 
     def test_noise(self):
         rng = Rng(seed(13))

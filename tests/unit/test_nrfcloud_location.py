@@ -4,7 +4,7 @@ import unittest
 from binascii import hexlify, unhexlify
 
 import cbor
-from cloud.nrfcloud import assist, ground_fix
+from cloud.nrfcloud import assist, ground_fix, needs
 from harness.rng import Rng, seed
 
 
@@ -181,7 +181,7 @@ class Agnss(unittest.TestCase):
     def test_without_a_cell_there_is_no_filter(self):
         self.assertEqual(text(assist.agnss([1, 2], None)), "a101820102")
         self.assertEqual(text(assist.agnss([1, 2], None, 5)), "a101820102")
-        self.assertFalse("filtered=true" in assist.agnss_query([2], None, 10))
+        self.assertFalse("filtered=true" in needs.query([2], None, 10))
         self.assertFalse(3 in cbor.loads(assist.agnss([2], {"mcc": 1, "mnc": 1, "eci": 1, "tac": None}, 5)))
 
     def test_mask_only_when_it_is_not_five_degrees(self):
@@ -192,16 +192,16 @@ class Agnss(unittest.TestCase):
 
     def test_query(self):
         self.assertEqual(
-            assist.agnss_query([2, 8], CELL, 10),
+            needs.query([2, 8], CELL, 10),
             ("types=2", "types=8", "eci=36078631", "mcc=244", "mnc=91", "rsrp=-90", "tac=4099", "filtered=true",
              "mask=10"),
         )  # fmt: skip
-        self.assertEqual(assist.agnss_query([2]), ("types=2",))
+        self.assertEqual(needs.query([2]), ("types=2",))
 
     def test_asked_for_in_parts_that_fit_a_small_heap(self):
-        self.assertEqual(assist.agnss_parts([1, 2, 3, 9, 4, 6, 7, 8]), [[1, 9, 4, 6, 7, 8], [2], [3]])
-        self.assertEqual(assist.agnss_parts([2]), [[2]])
-        self.assertEqual(assist.agnss_parts([]), [])
+        self.assertEqual(needs.agnss_parts([1, 2, 3, 9, 4, 6, 7, 8]), [[1, 9, 4, 6, 7, 8], [2], [3]])
+        self.assertEqual(needs.agnss_parts([2]), [[2]])
+        self.assertEqual(needs.agnss_parts([]), [])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import clock
 import coap
 import log
 from cloud.base import CloudError
-from cloud.nrfcloud import assist, ground_fix, predict
+from cloud.nrfcloud import assist, ground_fix, needs, predict
 from harness import scratch
 from harness.aio import run
 from harness.pgps_kit import PERIOD, START, Dead, file_of, prediction
@@ -105,12 +105,12 @@ class Assistance(unittest.TestCase):
         for code in (0x82, 0x85, 0x8F):
             self.assertEqual(self.get(refused(code), INTEGRITY, mask=10), INTEGRITY)
             self.assertEqual(self.forms(), [(coap.FETCH, "loc/agnss"), (coap.GET, "loc/agnss")])
-            self.assertEqual(self.cloud.asked[1][2:], (assist.agnss_query([2, 9], CELL, 10), b""))
+            self.assertEqual(self.cloud.asked[1][2:], (needs.query([2, 9], CELL, 10), b""))
 
     def test_both_names_by_get(self):
         for path in ("loc/agnss", "loc/agps"):
             cloud = Cloud(INTEGRITY)
-            count = run(assist.ask(cloud, path, True, ([2], None, {}), None, self.mv))
+            count = run(needs.get(cloud, path, ([2], None, {}), None, self.mv))
             self.assertEqual((count, cloud.asked), (8, [(coap.GET, path, ("types=2",), b"")]))
 
     def test_other_refusals_are_the_callers(self):
@@ -121,7 +121,7 @@ class Assistance(unittest.TestCase):
     def test_what_is_no_assistance_is_not_injected(self):
         given = {}
         for body, words in (
-            (b"", "empty"),
+            (b"", "schema"),
             (b"\x02", "schema"),
             (INTEGRITY[:-1], "cut off"),
             (b'{"appId":"AGNSS","messageType":"DATA","err":42200}', "42200"),
@@ -139,11 +139,11 @@ class Assistance(unittest.TestCase):
         need = {"flags": 0x39, "systems": {1: (0xFF00, 0)}}
         given = {2: UNIX - 6599}
         self.assertEqual(
-            assist.assistance_parts(None, need, CELL, given), [([1, 9, 6, 7, 8], None, given)]
+            needs.assistance_parts(None, need, CELL, given), [([1, 9, 6, 7, 8], None, given)]
         )
         given[2] -= 1
-        self.assertEqual(len(assist.assistance_parts(None, need, CELL, given)), 1)  # 7,200 s when it is not filtered
-        self.assertEqual(assist.assistance_parts(None, need, CELL, given, 5)[1], ([2], 5, given))
+        self.assertEqual(len(needs.assistance_parts(None, need, CELL, given)), 1)  # 7,200 s when it is not filtered
+        self.assertEqual(needs.assistance_parts(None, need, CELL, given, 5)[1], ([2], 5, given))
 
 
 class GroundFix(unittest.TestCase):

@@ -30,7 +30,7 @@ _VERBS = {
     "read": "state",
     "select": "state",
     "locate": "ground_fix",
-    "assistance_parts": "assist",
+    "assistance_parts": "needs",
     "assistance": "assist",
     "predictions": "predict",
     "predicted": "predict",

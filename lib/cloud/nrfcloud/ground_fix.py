@@ -44,17 +44,17 @@ def _wire(field, value):
     return value
 
 
-def pairs(table, source):
+def _pairs(table, source):
     """-> [(key, value)] of what `source` knows, in the order of `table` ((key on the wire, field), ...)."""
     return [(key, _wire(field, source[field])) for key, field in table if source.get(field) is not None]
 
 
 def _cell(cell):
-    found = pairs(_CELL, cell)
-    neighbours = [cbor.Map(pairs(_NEIGHBOUR, n)) for n in (cell.get("neighbours") or ())[:_MAX_NEIGHBOURS]]
+    found = _pairs(_CELL, cell)
+    neighbours = [cbor.Map(_pairs(_NEIGHBOUR, n)) for n in (cell.get("neighbours") or ())[:_MAX_NEIGHBOURS]]
     if neighbours:
         found.append((_NMR, neighbours))
-    found.extend(pairs(_LEVELS, cell))
+    found.extend(_pairs(_LEVELS, cell))
     return cbor.Map(found)
 
 
@@ -84,7 +84,7 @@ def ground_fix(cells, points=(), ts_ms=None):
         top.append((_LTE, [_cell(cell) for cell in cells[:_MAX_CELLS]]))
     points = usable(points)
     if points:
-        top.append((_WIFI, cbor.Map([(_POINTS, [cbor.Map(pairs(_POINT, point)) for point in points])])))
+        top.append((_WIFI, cbor.Map([(_POINTS, [cbor.Map(_pairs(_POINT, point)) for point in points])])))
     if not top:
         return None
     if ts_ms:
