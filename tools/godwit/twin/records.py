@@ -67,7 +67,7 @@ class Records:
         self._emit("auth", session=call.session.id, device=device, code=code.dotted, ok=reason is None, reason=reason)
 
     def request(self, call, answer, bytes_in):
-        """One request and its answer: bytes of payload and Content-Format (None without) of each."""
+        """One request (`kind` CON or NON) and its answer: bytes of payload and Content-Format (None without) of each."""
         form = answer.opt.content_format
         fields = {
             "session": call.session.id,
@@ -79,7 +79,9 @@ class Records:
             "bytes_in": bytes_in,
             "bytes_out": len(answer.payload),
             "format": call.content_format,
+            "accept": call.accept,
             "answer_format": None if form is None else int(form),
+            "kind": call.message.mtype.name,
         }
         self._store.insert("request", t=self._store.now_ms(), wall_ms=time.time_ns() // 1_000_000, **fields)
         self._emit("request", **fields)

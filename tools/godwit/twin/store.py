@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS rebind (n INTEGER PRIMARY KEY, t INTEGER, session INT
 CREATE TABLE IF NOT EXISTS handshake_failure (n INTEGER PRIMARY KEY, t INTEGER, addr TEXT, reason TEXT);
 CREATE TABLE IF NOT EXISTS request (
     n INTEGER PRIMARY KEY, t INTEGER, session INTEGER, device TEXT, method TEXT, path TEXT, query TEXT,
-    code TEXT, bytes_in INTEGER, bytes_out INTEGER, format INTEGER, answer_format INTEGER, wall_ms INTEGER);
+    code TEXT, bytes_in INTEGER, bytes_out INTEGER, format INTEGER, accept INTEGER, answer_format INTEGER,
+    kind TEXT, wall_ms INTEGER);
 CREATE TABLE IF NOT EXISTS auth (
     n INTEGER PRIMARY KEY, t INTEGER, session INTEGER, device TEXT, path TEXT, query TEXT, code TEXT,
     reason TEXT);
