@@ -11,6 +11,7 @@ from .doc import obj, texts, words
 from .errors import CloudError
 
 _NAME = re.compile(r"[a-zA-Z0-9.@:#-]{1,128}")
+_BOOKKEEPING = ("pairing", "nrfcloud_mqtt_topic_prefix")  # what the service itself tells a new device
 _TAG = re.compile(r"[a-zA-Z0-9_.@:#-]{1,}")
 
 
@@ -129,7 +130,7 @@ def _row(document):
         firmware.get("modem"),
         " ".join(_supports(document)),
         times.show(obj(document, "$meta").get("updatedAt")),
-        ", ".join(obj(state, "delta")),
+        ", ".join(key for key in obj(state, "delta") if key not in _BOOKKEEPING),
     )
 
 

@@ -47,7 +47,7 @@ class View:
     def _table(self, executions, bar):
         grid = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 2, 0, 0))
         longest = max((len(one.device) for one in executions), default=6)
-        grid.add_column("device", width=min(longest, 40), overflow="ellipsis", no_wrap=True)
+        grid.add_column("device", width=min(max(longest, 6), 40), overflow="ellipsis", no_wrap=True)
         for name, justify, width in (("status", "left", 11), ("", "left", bar), ("", "right", 5), ("for", "right", 12)):
             grid.add_column(name, justify=justify, width=width, no_wrap=True)
         grid.add_column("detail", overflow="ellipsis", no_wrap=True, ratio=1)

@@ -22,6 +22,7 @@ _ALERTS = {
     7: "battery",
     8: "shock",
 }
+_AT_ONCE_MS = 5000
 _UNITS = {"TEMP": " °C", "HUMID": " %", "AIR_PRESS": " kPa", "RSRP": " dBm"}
 _STYLES = {"ALERT": "bold red", "GNSS": "green", "GROUND_FIX": "green", "LOG": "dim", "DEVICE": "blue"}
 
@@ -41,8 +42,8 @@ def line(item, with_device=False):
         text.append(plain(str(item.get("deviceId"))) + " ", "bold")
     text.append(f"{plain(what):<10} ", _STYLES.get(what, "cyan"))
     text.append_text(content if isinstance(content, Text) else Text(content))
-    if measured:
-        text.append(f"  (at {measured.removesuffix(' UTC')}Z)", "dim")
+    if measured and _late(item):
+        text.append(f"  (of {measured.removesuffix(' UTC')}Z)", "dim")
     return text
 
 
@@ -66,6 +67,12 @@ def alert_words(message):
     if message.get("desc"):
         words.append(short(message["desc"]))
     return " · ".join(words)
+
+
+def _late(item):
+    """Did it take the message long to come in?"""
+    received = times.moment(item.get("receivedAt"))
+    return received is None or abs(received.timestamp() * 1000 - item["message"]["ts"]) > _AT_ONCE_MS
 
 
 def _opaque(message, topic):

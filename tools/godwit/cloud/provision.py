@@ -50,7 +50,7 @@ def provision(cloud, device, ca_files, sec_tag, client_key, no_key, settings, no
     queue = _queue(cloud, path, requests)
     if no_follow:
         if cloud.as_json:
-            return cloud.screen.json([{"id": one.command_id, "request": one.name} for one in queue])
+            return cloud.screen.json([{"id": one.command_id, "command": one.name} for one in queue])
         return cloud.screen.say("queued; the device takes them when it asks next", "dim")
     return _follow(cloud, path, device, queue, interval, seconds)
 
@@ -138,9 +138,10 @@ def _look(cloud, path, queue):
 
 
 def _tell(cloud, one):
-    if cloud.as_json:
-        return cloud.screen.json_line({"id": one.command_id, "request": one.name, **one.document})
     response = one.document.get("response")
+    if cloud.as_json:
+        told = {"id": one.command_id, "command": one.name, "status": one.status, "response": response}
+        return cloud.screen.json_line(told)
     line = status(one.status).append(f"  {one.name}", "bold")
     if response and one.status not in _GOOD:
         line.append(f"  {clean(short(response))}", "red")

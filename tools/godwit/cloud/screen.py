@@ -52,11 +52,11 @@ class Screen:
 
     def json(self, value: Any) -> None:
         """One JSON document; indented for a person at a terminal."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        click.echo(json.dumps(value, ensure_ascii=_narrow(), indent=2 if sys.stdout.isatty() else None))
 
     def json_line(self, value: Any) -> None:
         """One line of JSON, at once: for what goes on and on."""
-        click.echo(json.dumps(value, ensure_ascii=False))
+        click.echo(json.dumps(value, ensure_ascii=_narrow()))
 
     def say(self, text: str | Text, style: str = "") -> None:
         """A result in words; nothing with --json."""
@@ -121,6 +121,13 @@ def size(count: Any) -> str:
     return f"{count:,.0f} B" if count < 10240 else f"{count / 1024:,.0f} KiB"
 
 
+def _narrow() -> bool:
+    """Can standard output not take every character? JSON has its own way of writing those."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+
+
 def _console(file: Any, stderr: bool = False) -> Console:
     terminal = file.isatty()
+    if hasattr(file, "reconfigure"):
+        file.reconfigure(errors="replace")  # a terminal without a dash or an arrow is no reason to fail
     return Console(stderr=stderr, width=None if terminal else _WIDE, highlight=False, soft_wrap=False)

@@ -14,7 +14,7 @@ from .doc import obj
 from .screen import plain
 from .values import short
 
-_DELTA_WIDTH = 32  # the value stands under "desired" already
+_DELTA_WIDTH = 20  # the value stands under "desired" already
 _BOOKKEEPING = ("connection", "pairing", "nrfcloud_mqtt_topic_prefix", "device")  # shown last
 
 
@@ -24,8 +24,9 @@ def table(state, below=()):
     metadata = tree.at(obj(state, "metadata", "desired"), below)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     grid.add_column("key", no_wrap=True)
-    for name in ("desired", "reported", "pending"):
+    for name in ("desired", "reported"):
         grid.add_column(name, overflow="fold")
+    grid.add_column("pending", no_wrap=True)
     if not any(isinstance(one, dict) for one in sections):
         desired, reported, delta = sections
         grid.add_row(Text(below[-1] if below else "", "bold"), *_cells(desired, reported, delta, metadata))
@@ -71,4 +72,4 @@ def _since(metadata):
     stamp = metadata.get("timestamp") if isinstance(metadata, dict) else None
     if isinstance(stamp, bool) or not isinstance(stamp, (int, float)) or not 0 < stamp < 2**35:
         return ""
-    return f"  since {datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M:%S}Z"
+    return f"  since {datetime.fromtimestamp(stamp, UTC):%m-%d %H:%M:%S}Z"
