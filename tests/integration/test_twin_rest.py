@@ -30,9 +30,10 @@ def bulk(twin, path, body):
     number = answer.json()["bulkOpsRequestId"]
     assert len(number) == 26
     document = twin.rest.get(f"/v1/bulk-ops-requests/{number}").json()
-    errors = twin.rest.get(f"/v1/bulk-ops-requests/{number}/errors").json()["errors"]
-    assert ("errorSummaryUrl" in document) == bool(errors)
-    return document["status"], errors
+    assert httpx.get(document["uploadedDataUrl"]).content == body
+    if "errorSummaryUrl" not in document:
+        return document["status"], []
+    return document["status"], httpx.get(document["errorSummaryUrl"]).json()["errors"]
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {API_KEY}"}])
@@ -56,7 +57,8 @@ def test_account(twin):
         ("GET", "/v1/devices/ghost", 404),
         ("DELETE", "/v1/devices/ghost", 404),
         ("GET", "/v1/bulk-ops-requests/01EZZJVDQJPWT7V4FWNVDHNMM5", 404),
-        ("GET", "/v1/fota-jobs/ghost", 404),
+        ("GET", "/v1/fota-jobs/ghost", 422),
+        ("GET", "/v1/fota-jobs/9140bd5d-911c-496a-9393-4acfbdb6596c", 404),
         ("GET", "/v1/fota-job-executions/ghost/current", 404),
         ("GET", "/v1/devices?pageLimit=0", 422),
         ("GET", "/v1/devices?pageLimit=101", 422),
@@ -77,7 +79,7 @@ def test_errors_have_a_body(twin, method, path, status):
 
 def test_onboard_one_by_json(twin, pem):
     body = {"certificate": pem, "subType": "sensor", "tags": ["east"], "supportedFirmwareTypes": ["APP", "MODEM"]}
-    assert twin.rest.post("/v1/devices/one", json=body).status_code == 201
+    assert twin.rest.post("/v1/devices/one", json=body).status_code == 202
     device = twin.rest.get("/v1/devices/one").json()
     assert (device["subType"], device["tags"], device["firmware"]["supports"]) == ("sensor", ["east"], ["APP", "MODEM"])
     state = device["state"]
@@ -90,7 +92,7 @@ def test_onboard_one_by_json(twin, pem):
 def test_onboard_with_certificate(twin, tmp_path):
     directory = pki.make_pki(tmp_path)
     body = {"certificate": (directory / "server.pem").read_text()}
-    assert twin.rest.post("/v1/devices/by-certificate", json=body).status_code == 201
+    assert twin.rest.post("/v1/devices/by-certificate", json=body).status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,18 @@ def test_shadow_desired_and_transform(client):
     answer = client.request(GET, "state", ("transform=state.desired.pairing.state", "delta=false"), accept=60)
     assert (answer.uint(12), answer.payload) == (50, b'"paired"')
     assert client.request(GET, "state", ("transform=state.desired.none",)).payload == b""
-    assert client.request(GET, "state", ("transform=$sum(x)",)).dotted == "4.00"
+    assert client.request(GET, "state", ("transform=$count($keys(state))",)).payload == b"3"
+    assert client.request(GET, "state", ('transform=state.desired.pairing.{"s": state}',)).json() == {"s": "paired"}
+    for wrong in (
+        "$sum(",
+        "$nothing(1)",
+        "1/0",
+        "$sum(state)",
+        "function($x){$x}",
+        "($f:=function($x){1+$f($x)};$f(1))",
+    ):
+        answer = client.request(GET, "state", (f"transform={wrong}",))
+        assert (answer.dotted, answer.json()["code"]) == ("4.00", 42200), wrong
     assert client.request(GET, "state", ("delta=maybe",)).dotted == "4.00"
 
 

@@ -19,6 +19,7 @@ from .store import dumps, iso, loads
 
 HOST = "firmware.nrfcloud.com"
 MAX_ZIP = 16 << 20
+MAX_TEXT = 1333333  # characters of base64
 _MAX_FILE = 16 << 20
 _MAX_FILES = 8
 _VERSION = re.compile(r"[a-zA-Z0-9._-]{1,60}")

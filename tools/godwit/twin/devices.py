@@ -19,10 +19,11 @@ _SUB_TYPE = re.compile(r"[a-zA-Z0-9_.,@/:#-]{0,799}")
 
 
 class Devices:
-    """The device table."""
+    """The device table. `limits` (limits.Limits) may say that the account is full."""
 
-    def __init__(self, store):
+    def __init__(self, store, limits):
         self._store = store
+        self._limits = limits
         self.prefix = f"{_STAGE}/{store.tenant}/"
 
     def onboard(self, device, key_pem, sub_type="", tags=(), firmware_types=("APP",)):
@@ -48,6 +49,7 @@ class Devices:
             names = ", ".join(f"{name} = ?" for name in columns)
             self._store.run(f"UPDATE device SET {names} WHERE id = ?", *columns.values(), device)
             return
+        self._limits.check("devices")
         desired = self._first_desired(device)
         stamp = columns["updated_at"] // 1000
         self._store.insert(
@@ -63,6 +65,27 @@ class Devices:
             return
         self._store.run("UPDATE device SET public_key = ? WHERE id = ?", _public_key(key_pem), device)
 
+    def set(self, device, **columns):
+        """Change columns of a device. Raises ApiError 404."""
+        columns["updated_at"] = self._store.now_ms()
+        names = ", ".join(f"{name} = ?" for name in columns)
+        if not self._store.run(f"UPDATE device SET {names} WHERE id = ?", *columns.values(), device):
+            raise not_found(f"device {device} not found")
+
+    def need(self, device):
+        """Raises ApiError 404 unless there is such a device."""
+        self._row(device)
+
+    def image(self, device):
+        """URL of the device's picture, or None."""
+        return self._store.value("SELECT url FROM device_image WHERE device = ?", device)
+
+    def set_image(self, device, url):
+        """Change the URL of the picture; None is no picture."""
+        self._store.run("DELETE FROM device_image WHERE device = ?", device)
+        if url is not None:
+            self._store.insert("device_image", device=device, url=url)
+
     def public_key(self, device):
         """The registered public key as PEM text, or None."""
         return self._store.value("SELECT public_key FROM device WHERE id = ?", device)
@@ -75,6 +98,7 @@ class Devices:
         """Forget a device (its messages and locations stay). Raises ApiError 404."""
         if not self._store.run("DELETE FROM device WHERE id = ?", device):
             raise not_found(f"device {device} not found", DEVICE_NOT_FOUND)
+        self.set_image(device, None)
 
     def state(self, device):
         """{"desired", "reported", "delta"} of a device. Raises ApiError 404."""
@@ -111,6 +135,16 @@ class Devices:
         rows = self._store.all("SELECT id, tags FROM device ORDER BY created_at")
         return [row["id"] for row in rows if set(loads(row["tags"])) & set(tags)]
 
+    def supports(self, device):
+        """Firmware types that a device takes: what it reports in fota_v2, else what onboarding said."""
+        row = self._row(device)
+        return _firmware(loads(row["reported"]), loads(row["firmware_types"]))["supports"]
+
+    def supporting(self, kinds):
+        """Ids of the devices that take one of these firmware types."""
+        ids = [row["id"] for row in self._store.all("SELECT id FROM device")]
+        return [device for device in ids if set(kinds) & set(self.supports(device))]
+
     def render(self, row, with_state, with_meta):
         """The REST device object of a row."""
         desired, reported = loads(row["desired"]), loads(row["reported"])
@@ -128,6 +162,9 @@ class Devices:
                 "version": row["version"],
             },
         }
+        image = self.image(row["id"])
+        if image is not None:
+            document["image"] = image
         if with_state:
             state = {"desired": desired, "reported": reported, "version": row["version"]}
             pending = shadow.delta(desired, reported)
@@ -180,12 +217,14 @@ def _firmware(reported, registered):
     device = device if isinstance(device, dict) else {}
     info = section("deviceInfo")
     supports = section("serviceInfo").get("fota_v2")
+    if isinstance(supports, list):
+        supports = [kind for kind in FIRMWARE_TYPES if kind in supports]
     firmware = {"supports": supports if isinstance(supports, list) else registered}
     app = {"name": info.get("appName"), "version": info.get("appVersion")}
-    app = {key: value for key, value in app.items() if value is not None}
+    app = {key: value for key, value in app.items() if isinstance(value, str)}
     if app:
         firmware["app"] = app
     for key, source in (("modem", "modemFirmware"), ("boot", "bootloaderVersion"), ("smpDeviceAppVer", "smpDevAppVer")):
-        if source in info:
+        if isinstance(info.get(source), str):
             firmware[key] = info[source]
     return firmware

@@ -1,8 +1,9 @@
 """FOTA jobs and executions (facts 11): one execution per device, statuses with history.
 
-A job is CREATED or IN_PROGRESS, COMPLETED when every execution is terminal, CANCELLED on request. An
-execution moves freely between QUEUED, IN_PROGRESS and DOWNLOADING; SUCCEEDED, FAILED, TIMED_OUT,
-CANCELLED and REJECTED are final (repeating the same one is harmless). Who moved it is kept.
+A job is CREATED or IN_PROGRESS, COMPLETED when every execution is terminal, CANCELLED on request. A device that
+does not take the bundle's type gets no execution (facts 7.1). An execution moves freely between QUEUED, IN_PROGRESS
+and DOWNLOADING; SUCCEEDED, FAILED, TIMED_OUT, CANCELLED and REJECTED are final (repeating the same one is harmless).
+Who moved it is kept.
 Called by fota_api.py (device) and rest_fota.py (operator).
 """
 
@@ -30,8 +31,9 @@ _MAX_DETAIL = 1024
 class Fota:
     """The job and execution tables. `on_change(job, device, status, detail)` hears every new status."""
 
-    def __init__(self, store, devices, bundles, on_change):
+    def __init__(self, store, devices, bundles, limits, on_change):
         self._store = store
+        self._limits = limits
         self._devices = devices
         self._bundles = bundles
         self._on_change = on_change
@@ -43,6 +45,7 @@ class Fota:
         for device in targets:
             if not self._devices.exists(device):
                 raise not_found(f"device {device} not found")
+        self._limits.check("monthlyFOTAJobExecutions", len(targets))
         job, now = str(uuid.uuid4()), self._store.now_ms()
         self._store.insert(
             "job", id=job, bundle=bundle, firmware=dumps(document), name=name, description=description,
@@ -59,8 +62,10 @@ class Fota:
         if row["status"] != "CREATED":
             raise ApiError(400, 40000, f"job is {row['status']}")
         self._set_job(job, "IN_PROGRESS")
-        now = self._store.now_ms()
+        now, kind = self._store.now_ms(), loads(row["firmware"])["firmwareType"]
         for device in loads(row["target"])["deviceIds"]:
+            if not self._devices.exists(device) or kind not in self._devices.supports(device):
+                continue
             self._store.insert(
                 "execution", id=str(uuid.uuid4()), job=job, device=device, document=row["firmware"],
                 status="QUEUED", created_at=now, updated_at=now,
@@ -81,6 +86,14 @@ class Fota:
         """Delete the job record; its executions are left alone."""
         self.job(job)
         self._store.run("DELETE FROM job WHERE id = ?", job)
+
+    def forget_device(self, device):
+        """A device was deleted: its pending executions go, and count as removed in their jobs."""
+        for row in self._store.all("SELECT * FROM execution WHERE device = ?", device):
+            if row["status"] in PENDING:
+                self._store.run("DELETE FROM execution WHERE n = ?", row["n"])
+                self._note(row["job"], device, "REMOVED", None, "operator")
+                self._finish(row["job"])
 
     def job(self, job):
         """The row of a job. Raises ApiError 404."""
@@ -184,7 +197,9 @@ class Fota:
                 **stats,
                 "executions": len(executions),
                 "devices": len(target["deviceIds"]),
-                "removed": 0,
+                "removed": self._store.value(
+                    "SELECT COUNT(*) FROM execution_history WHERE job = ? AND status = 'REMOVED'", row["id"]
+                ),
                 "completedExecutions": sum(row["status"] in TERMINAL for row in executions),
             },
         }

@@ -1,9 +1,12 @@
 """REST side of the twin: the starlette application, bearer key, error bodies (facts 14.1).
 
 /v1/* needs a token that rest_caller.py knows; errors are {"code", "message"}; bodies have a size limit and
-must be what their Content-Type says. The /twin/* switches need no key: they are not the cloud's.
-Called by server.py; handlers live in rest_devices.py, rest_fota.py, rest_data.py, rest_twin.py.
+requests are checked against the OpenAPI document (rest_check.py). The /twin/* switches need no key: they are not
+the cloud's.
+Called by server.py; handlers live in the other rest_*.py.
 """
+
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,29 +15,45 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import payload
-from .errors import ACCESS_DENIED, BAD_REQUEST, NOT_FOUND, ApiError, invalid
+from .errors import ACCESS_DENIED, BAD_REQUEST, NOT_FOUND, USAGE_LIMIT, ApiError, invalid
 from .rest_caller import OPERATOR
 
 _MAX_BODY = 24 << 20
 _CODES = {401: ACCESS_DENIED, 404: NOT_FOUND}
 
 
-def make_app(callers, records, tables):
+def make_app(callers, records, tables, checks, faults):
     """The application. `tables` are objects with routes(): (method, path, handler) or (method, path, handler, kinds).
 
-    `kinds` are the callers (rest_caller.py) that may call it, the operator alone when not given. A handler is
-    `async handler(request)` and returns a Response or a JSON value.
+    `kinds` are the callers (rest_caller.py) that may call it, the operator alone when not given, everybody when
+    None. A handler is `async handler(request)` and returns a Response or a JSON value; what `checks` (a
+    rest_check.Checks) knows of its request is checked before, and is in request.state.values and .json.
     """
-    routes = [
-        Route(path, _wrap(handler, callers, kinds[0] if kinds else OPERATOR, records), methods=[method])
-        for table in tables
-        for method, path, handler, *kinds in table.routes()
-    ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+
+    def before(request, method, who):
+        if request.url.path.startswith("/v1/") and who is not None:
+            request.state.caller = callers.identify(request, who)
+        if method == "POST" and request.url.path.startswith("/v1/") and faults.take("rest_quota"):
+            raise ApiError(400, USAGE_LIMIT, "usage limit of the plan exceeded")
+
+    paths = {}
+    for table in tables:
+        for method, path, handler, *kinds in table.routes():
+            who = kinds[0] if kinds else OPERATOR
+            paths.setdefault(path, {})[method] = _wrap(
+                handler, partial(before, method=method, who=who), records, checks.find(method, path)
+            )
+    routes = [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in paths.items()]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    app.router.redirect_slashes = False
+    return app
 
 
 async def read_body(request):
     """The request's body (bytes). Raises ApiError 413."""
+    known = getattr(request.state, "body", None)
+    if known is not None:
+        return known
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -88,11 +107,21 @@ def text_list(value, name, limit=1000):
     return value
 
 
-def _wrap(handler, callers, kinds, records):
+def _by_method(handlers):
+    """One route per path, so that a 405 names all its methods."""
+
+    async def endpoint(request):
+        return await (handlers.get(request.method) or handlers["GET"])(request)  # GET serves HEAD too
+
+    return endpoint
+
+
+def _wrap(handler, before, records, check):
     async def endpoint(request):
         try:
-            if request.url.path.startswith("/v1/"):
-                request.state.caller = callers.identify(request, kinds)
+            before(request)
+            if check is not None:
+                await check.check(request, read_body)
             answer = await handler(request)
             if not isinstance(answer, Response):
                 answer = JSONResponse(answer)

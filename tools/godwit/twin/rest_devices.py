@@ -1,205 +1,147 @@
-"""REST: devices, onboarding by JSON and CSV, bulk operations, shadow (facts 14.2).
+"""REST: devices, their names, tags and pictures, their shadow (facts 14.2, 7).
 
-CSV onboarding is validated as a whole and then done row by row, the result being a bulk operation whose
-error summary names the rows; it is complete by the time it is answered.
-Called through rest_app.py.
+Called through rest_app.py; onboarding is in rest_onboard.py.
 """
 
-import csv
-import io
+import base64
+import binascii
 import re
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from .errors import DEVICE_NOT_FOUND, NOT_FOUND, ApiError, invalid, not_found
-from .rest_app import listing, query, query_flag, query_list, read_body, read_json, text_list
-from .store import dumps, iso, loads, ulid
+from .errors import DEVICE_NOT_FOUND, ApiError, invalid, not_found
+from .rest_app import listing, query, read_body
+from .store import dumps
+from .transform import compiled, transform
 
-_MAX_ROWS = 1000
-_COLUMNS = ("deviceId", "subType", "tags", "supportedFirmwareTypes", "certificate")
-_NAME = re.compile(r"[a-zA-Z0-9.@:#-]{1,128}")
-_VERSION = re.compile(r'(W/)?"?(\d{1,18})"?')
+_VERSION = re.compile(r'(?:W/)?"?(\d{1,18})"?')
+_PICTURES = {b"\xff\xd8\xff": ("picture.jpg", "image/jpeg"), b"\x89PNG\r\n\x1a\n": ("picture.png", "image/png")}
+_MAX_PICTURE = 1333333  # as text; a megabyte
 
 
 class DeviceRoutes:
-    """Handlers of /v1/devices and /v1/bulk-ops-requests."""
+    """Handlers of /v1/devices and /v1/devices/{deviceId}."""
 
-    def __init__(self, store, devices):
+    def __init__(self, store, devices, products, downloads, fota):
         self._store = store
         self._devices = devices
+        self._products = products
+        self._downloads = downloads
+        self._fota = fota
 
     def routes(self):
-        """(method, path, handler) triples; fixed paths before the ones with an id."""
+        """(method, path, handler) triples; the fixed paths below /v1/devices come before these."""
         return [
             ("GET", "/v1/devices", self.list),
-            ("POST", "/v1/devices", self.onboard_csv),
-            ("POST", "/v1/devices/public-keys", self.register_keys),
-            ("POST", "/v1/devices/certificates", self.register_certificates),
-            ("GET", "/v1/devices/{device}", self.get),
-            ("POST", "/v1/devices/{device}", self.onboard),
-            ("DELETE", "/v1/devices/{device}", self.delete),
-            ("PUT", "/v1/devices/{device}/name", self.rename),
-            ("PATCH", "/v1/devices/{device}/state", self.patch_state),
-            ("GET", "/v1/bulk-ops-requests", self.list_bulk),
-            ("GET", "/v1/bulk-ops-requests/{bulk}", self.get_bulk),
-            ("GET", "/v1/bulk-ops-requests/{bulk}/errors", self.get_bulk_errors),
+            ("GET", "/v1/devices/{deviceId}", self.get),
+            ("DELETE", "/v1/devices/{deviceId}", self.delete),
+            ("PUT", "/v1/devices/{deviceId}/name", self.rename),
+            ("PUT", "/v1/devices/{deviceId}/tags", self.retag),
+            ("PUT", "/v1/devices/{deviceId}/image", self.set_image),
+            ("DELETE", "/v1/devices/{deviceId}/image", self.delete_image),
+            ("PATCH", "/v1/devices/{deviceId}/state", self.patch_state),
         ]
 
     async def list(self, request):
-        """Devices, newest first; deviceIds, deviceNameFuzzy and tags filter."""
+        """Devices, newest first, by all the filters; each one transformed when asked for."""
+        asked = request.state.values
         where, args = [], []
-        ids, tags = query_list(request, "deviceIds"), query_list(request, "tags")
-        if ids:
-            where.append(f"id IN ({', '.join('?' * len(ids))})")
-            args += ids
-        if tags:
-            tagged = self._devices.tagged(tags)
-            where.append(f"id IN ({', '.join('?' * len(tagged))})")
-            args += tagged
-        fuzzy = request.query_params.get("deviceNameFuzzy")
-        if fuzzy:
-            where.append("instr(lower(name), lower(?))")
-            args.append(fuzzy)
+
+        def only(condition, value):
+            where.append(condition)
+            args.append(value)
+
+        if "deviceIds" in asked:
+            only("id IN (SELECT value FROM json_each(?))", dumps(asked["deviceIds"]))
+        if "subTypes" in asked:
+            only("sub_type IN (SELECT value FROM json_each(?))", dumps(asked["subTypes"]))
+        if "tags" in asked:
+            only("id IN (SELECT value FROM json_each(?))", dumps(self._devices.tagged(asked["tags"])))
+        if asked.get("deviceNameFuzzy"):
+            only("instr(lower(name), lower(?))", asked["deviceNameFuzzy"])
+        if "firmwareSupport" in asked:
+            only("id IN (SELECT value FROM json_each(?))", dumps(self._devices.supporting(asked["firmwareSupport"])))
+        if "firmwareSupportExclude" in asked:
+            excluded = self._devices.supporting(asked["firmwareSupportExclude"])
+            only("id NOT IN (SELECT value FROM json_each(?))", dumps(excluded))
+        program = compiled(asked["transform"]) if "transform" in asked else None
         rows, more = self._store.page("(SELECT rowid AS n, * FROM device)", "n", where, args, query(request))
-        state, meta = query_flag(request, "includeState"), query_flag(request, "includeStateMeta")
+        if program is not None:
+            return listing([transform(program, self._devices.render(row, True, True)) for row in rows], more)
+        state, meta = asked.get("includeState", False), asked.get("includeStateMeta", False)
         return listing([self._devices.render(row, state, meta) for row in rows], more)
 
     async def get(self, request):
-        """One device with its state."""
-        return self._devices.document(request.path_params["device"])
-
-    async def onboard(self, request):
-        """Onboard one device with a certificate or public key."""
-        value = await read_json(request)
-        self._devices.onboard(
-            request.path_params["device"],
-            value.get("certificate"),
-            value.get("subType", ""),
-            text_list(value.get("tags"), "tags"),
-            text_list(value.get("supportedFirmwareTypes"), "supportedFirmwareTypes") or ("APP",),
-        )
-        return JSONResponse(self._devices.document(request.path_params["device"], False), status_code=201)
+        """One device with its state, or what a transformation makes of it."""
+        document = self._devices.document(request.path_params["deviceId"])
+        expression = request.state.values.get("transform")
+        return document if expression is None else transform(compiled(expression), document)
 
     async def delete(self, request):
-        """Delete a device."""
-        self._devices.delete(request.path_params["device"])
-        return Response(status_code=204)
-
-    async def rename(self, request):
-        """PUT "name" (or ["name"], as the command line tools send it)."""
-        device = request.path_params["device"]
-        value = await read_json(request, (str, list))
-        name = value[0] if isinstance(value, list) and value else value
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise invalid("name not valid")
-        if not self._store.run("UPDATE device SET name = ? WHERE id = ?", name, device):
+        """Delete a device; one that is onboarded but not ours needs its ownership code."""
+        device = request.path_params["deviceId"]
+        code = (await read_body(request)).decode("utf-8", "replace").strip()
+        if self._devices.exists(device):
+            self._downloads.forget(self._devices.image(device))
+            self._devices.delete(device)
+            self._fota.forget_device(device)
+        elif not self._products.unprovision(device, code):
             raise not_found(f"device {device} not found", DEVICE_NOT_FOUND)
         return Response(status_code=202)
 
-    async def patch_state(self, request):
-        """Merge {"desired", "reported"} into the shadow."""
-        value = await read_json(request)
-        changes = {name: value[name] for name in ("desired", "reported") if name in value}
-        if not changes or not all(isinstance(item, dict) for item in changes.values()):
-            raise invalid("desired or reported must be an object")
-        if_match = request.headers.get("if-match")
-        version = None
-        if if_match not in (None, "*"):
-            found = _VERSION.fullmatch(if_match)
-            if not found:
-                raise invalid("If-Match is a version number")
-            version = int(found[2])
-        self._devices.patch(request.path_params["device"], changes, version)
+    async def rename(self, request):
+        """PUT "name" (or ["name"], as the command line tools send it)."""
+        value = request.state.json
+        name = value[0] if isinstance(value, list) else value
+        self._devices.set(request.path_params["deviceId"], name=name)
         return Response(status_code=202)
 
-    async def onboard_csv(self, request):
-        """Bulk onboarding."""
-        rows = _rows(await read_body(request))
-        columns = _COLUMNS
-        if rows and "deviceId" in rows[0] and "certificate" in rows[0]:
-            columns = tuple(rows.pop(0))
-        return self._bulk("ONBOARD_DEVICES", rows, lambda row: self._onboard_row(dict(zip(columns, row, strict=False))))
+    async def retag(self, request):
+        """PUT [tag, ...]."""
+        tags = list(dict.fromkeys(request.state.json))
+        self._devices.set(request.path_params["deviceId"], tags=dumps(tags))
+        return Response(status_code=202)
 
-    async def register_keys(self, request):
-        """deviceId,"PEM" rows: register keys, onboarding what is not known yet."""
-        rows = _rows(await read_body(request))
-        return self._bulk("REGISTER_PUBLIC_KEYS", rows, lambda row: self._key_row(row, "PUBLIC KEY"))
+    async def set_image(self, request):
+        """A picture from the Web by its URL, or the bytes of one (as they are, or in base64)."""
+        device = request.path_params["deviceId"]
+        body, url = await read_body(request), request.state.values.get("sourceUrl")
+        self._devices.need(device)
+        if bool(body) == (url is not None):
+            raise invalid("either sourceUrl or a picture in the body")
+        if body:
+            name, kind, data = _picture(body)
+            url = self._downloads.add(request, name, kind, data)
+        self._downloads.forget(self._devices.image(device))
+        self._devices.set_image(device, url)
+        return Response(status_code=202)
 
-    async def register_certificates(self, request):
-        """deviceId,"PEM" rows: the same with certificates."""
-        rows = _rows(await read_body(request))
-        return self._bulk("REGISTER_CERTIFICATES", rows, lambda row: self._key_row(row, "CERTIFICATE"))
+    async def delete_image(self, request):
+        """No picture any more."""
+        device = request.path_params["deviceId"]
+        self._devices.need(device)
+        self._downloads.forget(self._devices.image(device))
+        self._devices.set_image(device, None)
+        return Response(status_code=202)
 
-    async def list_bulk(self, request):
-        """Bulk operations, newest first."""
-        status = request.query_params.get("status")
-        where, args = (["status = ?"], [status]) if status else ([], [])
-        rows, more = self._store.page("bulk", "n", where, args, query(request))
-        return listing([_bulk_document(row) for row in rows], more)
-
-    async def get_bulk(self, request):
-        """One bulk operation."""
-        return _bulk_document(self._bulk_row(request))
-
-    async def get_bulk_errors(self, request):
-        """The error summary that errorSummaryUrl points at."""
-        return {"errors": loads(self._bulk_row(request)["errors"])}
-
-    def _bulk_row(self, request):
-        row = self._store.one("SELECT * FROM bulk WHERE id = ?", request.path_params["bulk"])
-        if row is None:
-            raise not_found("bulk operation not found", NOT_FOUND)
-        return row
-
-    def _bulk(self, endpoint, rows, work):
-        errors = []
-        now = self._store.now_ms()
-        for index, row in enumerate(rows):
-            try:
-                work(row)
-            except ApiError as exc:
-                errors.append(f"[{index}]: {exc.message}")
-        bulk = ulid(now)
-        self._store.insert(
-            "bulk", id=bulk, endpoint=endpoint, status="FAILED" if errors else "SUCCEEDED", requested_at=now,
-            completed_at=self._store.now_ms(), errors=dumps(errors),
-        )  # fmt: skip
-        return JSONResponse({"bulkOpsRequestId": bulk}, status_code=202)
-
-    def _key_row(self, row, label):
-        if len(row) != 2 or f"BEGIN {label}" not in row[1]:
-            raise invalid(f'a row is deviceId,"{label} in PEM"')
-        self._devices.set_key(*row)
-
-    def _onboard_row(self, row):
-        if not row.get("deviceId") or not row.get("certificate"):
-            raise invalid("deviceId and certificate are required (onboarding tokens are not served)")
-        types = [item for item in row.get("supportedFirmwareTypes", "").split("|") if item]
-        tags = [item for item in row.get("tags", "").split("|") if item]
-        self._devices.onboard(row["deviceId"], row["certificate"], row.get("subType", ""), tags, types or ("APP",))
+    async def patch_state(self, request):
+        """Merge {"desired", "reported"} into the shadow, of the version of If-Match when there is one."""
+        changes = {name: request.state.json[name] for name in ("desired", "reported") if name in request.state.json}
+        found = _VERSION.fullmatch(request.headers.get("if-match", ""))
+        self._devices.patch(request.path_params["deviceId"], changes, int(found[1]) if found else None)
+        return Response(status_code=202)
 
 
-def _rows(body):
-    try:
-        rows = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
-    except (csv.Error, UnicodeDecodeError) as exc:
-        raise invalid(f"not a CSV file: {exc}") from exc
-    if not rows or not all(rows):
-        raise invalid("no rows, or a blank line")
-    if len(rows) > _MAX_ROWS:
-        raise invalid(f"more than {_MAX_ROWS} rows")
-    return rows
-
-
-def _bulk_document(row):
-    document = {
-        "bulkOpsRequestId": row["id"],
-        "endpoint": row["endpoint"],
-        "status": row["status"],
-        "requestedAt": iso(row["requested_at"]),
-        "completedAt": iso(row["completed_at"]),
-        "uploadedDataUrl": "",
-    }
-    if row["status"] == "FAILED":
-        document["errorSummaryUrl"] = f"/v1/bulk-ops-requests/{row['id']}/errors"
-    return document
+def _picture(body):
+    if len(body) > _MAX_PICTURE:
+        raise ApiError(413, 40000, f"a picture is at most {_MAX_PICTURE} bytes")
+    data = body
+    if not body.startswith(tuple(_PICTURES)):
+        try:
+            data = base64.b64decode(body.strip().strip(b'"'), validate=True)
+        except (binascii.Error, ValueError):
+            data = b""
+    for start, (name, kind) in _PICTURES.items():
+        if data.startswith(start):
+            return name, kind, data
+    raise invalid("a picture is a JPEG or PNG file")

@@ -1,7 +1,9 @@
-"""REST: the twin's own corner, /twin/records, /twin/health, /twin/faults. No API key: it is not the cloud's.
+"""REST: the twin's own corner, /twin/*: health, records, switches, files. No API key: it is not the cloud's.
 
 Called through rest_app.py.
 """
+
+from starlette.responses import Response
 
 from .errors import invalid
 from .faults import FaultError
@@ -21,6 +23,10 @@ class TwinRoutes:
             ("GET", "/twin/records", self.records),
             ("GET", "/twin/faults", self.faults),
             ("PUT", "/twin/faults", self.set_faults),
+            ("GET", "/twin/limits", self.limits),
+            ("PUT", "/twin/limits", self.set_limits),
+            ("PUT", "/twin/products/{deviceId}", self.set_product),
+            ("GET", "/twin/downloads/{number}/{name}", self.download),
         ]
 
     async def health(self, request):
@@ -43,3 +49,21 @@ class TwinRoutes:
         except FaultError as exc:
             raise invalid(str(exc)) from exc
         return self._twin.fault_state()
+
+    async def limits(self, request):
+        """The plan limits that are on."""
+        return self._twin.limits.get()
+
+    async def set_limits(self, request):
+        """Switch plan limits: {"devices": 10}, null for off."""
+        return self._twin.limits.set(await read_json(request))
+
+    async def set_product(self, request):
+        """A product of the factory; see products.py."""
+        self._twin.products.register(request.path_params["deviceId"], await read_json(request))
+        return Response(status_code=204)
+
+    async def download(self, request):
+        """A file that an answer pointed at."""
+        kind, data = self._twin.downloads.get(request.path_params["number"], request.path_params["name"])
+        return Response(data, media_type=kind)

@@ -15,34 +15,32 @@ from . import coap_transport, dtls
 from .agnss_api import AgnssApi
 from .bundles import Bundles
 from .devices import Devices
+from .downloads import Downloads
 from .fault_actions import FaultActions
 from .faults import Faults
 from .fota import Fota
 from .fota_api import FotaApi
 from .ground_fix import GroundFixApi
 from .inbox import Inbox
+from .limits import Limits
 from .link import Link
 from .location import Locations
 from .messages import MessageApi
 from .pgps import Files as PredictionFiles
 from .pgps_api import PgpsApi
+from .products import Products
 from .provisioning import Provisioning
 from .provisioning_api import ProvisioningApi
 from .proxy import ProxyApi
 from .records import Records
-from .rest_app import make_app
 from .rest_caller import Callers
-from .rest_data import DataRoutes
-from .rest_devices import DeviceRoutes
-from .rest_fota import FotaRoutes
-from .rest_location import LocationRoutes
-from .rest_provisioning import ProvisioningRoutes
-from .rest_twin import TwinRoutes
+from .rest_tables import rest_app
 from .scenario import Scenario
 from .site import Site
 from .state import StateApi
 from .store import Store
 from .summary import summary
+from .tokens import Tokens
 
 _FLUSH_S = 0.5
 
@@ -66,15 +64,19 @@ class Twin:
         emit = emit or (lambda event, **fields: None)
         self.store = Store(db, world)
         self.records = Records(self.store, emit)
-        self.devices = Devices(self.store)
+        self.limits = Limits(self.store)
+        self.devices = Devices(self.store, self.limits)
+        self.products = Products(self.store, self.devices)
+        self.downloads = Downloads(self.store)
+        self.tokens = Tokens(self.store)
         self.provisioning = Provisioning(self.store, self.devices)
         self.bundles = Bundles(self.store)
-        self.fota = Fota(self.store, self.devices, self.bundles, self.records.fota)
+        self.fota = Fota(self.store, self.devices, self.bundles, self.limits, self.records.fota)
         self._link = Link(self.faults, seed)
         self.cid = context.cid  # whether clients can have a connection ID
         self._remotes = {}
-        self._locations = Locations(self.store)
-        self.inbox = Inbox(self.store, self._locations)
+        self.locations = Locations(self.store)
+        self.inbox = Inbox(self.store, self.locations)
         self._dtls = dtls.Server(
             context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed,
             self.records.session_rebound,
@@ -82,7 +84,7 @@ class Twin:
         self._actions = FaultActions(self.faults, self._dtls, self.devices, self.fota, self.store)
         self._scenario = Scenario(rules, self._actions.set, world.now_ms())
         self.faults.watchers.append(self._scenario.on_request)
-        self.callers = Callers(api_key, self.devices, world)
+        self.callers = Callers(api_key, self.devices, self.tokens, world)
         self._coap = self._interface = self._rest = self._rest_task = self._flush_task = None
 
     async def start(self, host="127.0.0.1", coap_port=0, rest_port=0):
@@ -97,15 +99,7 @@ class Twin:
         self._coap, self._interface = coap_transport.make_endpoint(self._site(), self.faults)
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: self._dtls, sock=udp)
-        tables = [
-            TwinRoutes(self),
-            DeviceRoutes(self.store, self.devices),
-            FotaRoutes(self.store, self.bundles, self.fota),
-            ProvisioningRoutes(self.store, self.provisioning),
-            DataRoutes(self.store, self.devices),
-            LocationRoutes(self.store, self.devices, self._locations, self.faults),
-        ]
-        app = make_app(self.callers, self.records, tables)
+        app = rest_app(self)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         self._rest = _QuietServer(config)
         self._rest_task = asyncio.create_task(self._rest.serve(sockets=[tcp]))
@@ -151,7 +145,7 @@ class Twin:
         apis = [
             StateApi(self.devices),
             MessageApi(self.store, self.inbox),
-            GroundFixApi(self._locations),
+            GroundFixApi(self.locations),
             AgnssApi(self.world, self.faults),
             PgpsApi(self.world, self.faults),
             FotaApi(self.fota),

@@ -80,6 +80,11 @@ CREATE TABLE IF NOT EXISTS prov_rule (
     n INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, description TEXT, active INTEGER, commands TEXT, tags TEXT,
     created_at INTEGER);
 CREATE TABLE IF NOT EXISTS prov_tag (n INTEGER PRIMARY KEY, tag TEXT UNIQUE, description TEXT);
+CREATE TABLE IF NOT EXISTS download (id TEXT, name TEXT, type TEXT, data BLOB, PRIMARY KEY (id, name));
+CREATE TABLE IF NOT EXISTS device_image (device TEXT PRIMARY KEY, url TEXT);
+CREATE TABLE IF NOT EXISTS product (
+    device TEXT PRIMARY KEY, code TEXT, public_key TEXT, provisioned INTEGER, elsewhere INTEGER);
+CREATE TABLE IF NOT EXISTS team_device (id TEXT PRIMARY KEY, certificate TEXT, created_at INTEGER);
 CREATE INDEX IF NOT EXISTS message_device ON message (device, id);
 CREATE INDEX IF NOT EXISTS execution_device ON execution (device, n);
 """
@@ -95,8 +100,8 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
-        self.tenant = self._constant("tenant", lambda: str(uuid.uuid4()))
-        self.user = self._constant("user", lambda: str(uuid.uuid4()))
+        self.tenant = self.constant("tenant", lambda: str(uuid.uuid4()))
+        self.user = self.constant("user", lambda: str(uuid.uuid4()))
 
     def now_ms(self):
         """World time of a new row."""
@@ -155,7 +160,18 @@ class Store:
         """Close the file; a later Store on the same path continues."""
         self._db.close()
 
-    def _constant(self, name, make):
+    def keep(self, name, value):
+        """Set a named text for good; None forgets it."""
+        self.run("DELETE FROM meta WHERE name = ?", name)
+        if value is not None:
+            self.insert("meta", name=name, value=value)
+
+    def kept(self, name):
+        """A named text, or None."""
+        return self.value("SELECT value FROM meta WHERE name = ?", name)
+
+    def constant(self, name, make):
+        """A named text, made by `make` when it is asked for first."""
         value = self.value("SELECT value FROM meta WHERE name = ?", name)
         if value is None:
             value = make()
@@ -207,6 +223,9 @@ def _limit(text):
 
 def _read_token(token):
     try:
-        return int(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        number = int(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if abs(number) >> 62:
+            raise ValueError(number)  # more than a rowid can be
+        return number
     except (binascii.Error, ValueError, UnicodeEncodeError) as exc:
         raise ApiError(422, 42200, "pageNextToken is not one of ours") from exc

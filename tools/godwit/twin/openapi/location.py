@@ -1,0 +1,4 @@
+"""location: not written yet."""
+
+SCHEMAS = {}
+OPERATIONS = []

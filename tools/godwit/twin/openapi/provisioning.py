@@ -1,0 +1,4 @@
+"""provisioning: not written yet."""
+
+SCHEMAS = {}
+OPERATIONS = []
