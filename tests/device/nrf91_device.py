@@ -4,8 +4,10 @@ Drives lib/modem/nrf91 and prints one JSON line per finding; the pytest side loo
 """
 
 import asyncio
+import errno
 import gc
 import json
+import os
 import sys
 import time
 
@@ -236,6 +238,58 @@ async def dtls(m, host, port, tag, name):
     n = await endpoint.recv_into(buf, _DUE_MS)
     tell("received", bytes(buf[:n]).decode())
     await endpoint.close()
+
+
+async def request(endpoint, code, path, payload=b""):
+    """One confirmable CoAP request (RFC 7252) over the endpoint; -> code of the answer as "c.dd", None without one."""
+    mid = time.ticks_ms() & 0xFFFF
+    head = bytes([0x44, code, mid >> 8, mid & 255]) + b"cid%c" % (mid & 255)
+    number = 0
+    for segment in path.split("/"):
+        head += bytes([(11 - number) << 4 | len(segment)]) + segment.encode()
+        number = 11
+    buf = bytearray(1300)
+    for _ in range(5):
+        await endpoint.send(head + (b"\xff" + payload if payload else b""))
+        try:
+            while True:
+                await endpoint.recv_into(buf, 2000)
+                if bytes(buf[4:8]) == head[4:8]:
+                    return "%d.%02d" % (buf[1] >> 5, buf[1] & 31)
+        except OSError as error:
+            if error.errno != errno.ETIMEDOUT:
+                raise
+    return None
+
+
+async def passed(gate):
+    """Wait until the host has made the file `gate`."""
+    for _ in range(_DUE_MS // 20):
+        try:
+            os.stat(gate)
+            return
+        except OSError:
+            await asyncio.sleep_ms(20)
+    raise OSError(errno.ETIMEDOUT, gate)
+
+
+async def cid(m, host, port, tag, jwt, gates):
+    await m.start()
+    await m.attach()
+    endpoint = await m.dtls_open(host, int(port), int(tag), host, timeout_ms=20000)
+    tell("cid", [endpoint.cid, endpoint.keep])
+    tell("auth", await request(endpoint, 2, "auth/jwt", jwt.encode()))
+    tell("first", await request(endpoint, 1, "state"))
+    await passed(gates + "1")
+    tell("rebound", await request(endpoint, 1, "state"))
+    tell("paused", await endpoint.pause())
+    await passed(gates + "2")
+    tell("resumed", await request(endpoint, 1, "state"))
+    await m.detach()
+    await m.attach()
+    tell("attached", await request(endpoint, 1, "state"))
+    await endpoint.close()
+    tell("sockets", len(m.endpoints))
 
 
 async def ladder(m):

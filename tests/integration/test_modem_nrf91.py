@@ -6,100 +6,26 @@ The device side is tests/device/nrf91_device.py; what really happened is asked o
 import base64
 import contextlib
 import json
-import os
 import socket
 import struct
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from modemsim_support import running_modem
+from nrf91_support import BUILD, device, run
 
 from godwit import pki
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("GODWIT_BUILD") or ROOT / "build").resolve()
 TAG = 16842753
 PEER = "peer.example"
 FAST = ("--speed", "50")
 
 both = pytest.mark.parametrize("bits", ["64", "32"])
-
-
-class Device:
-    """The MicroPython process; `found` gathers what it told, in order."""
-
-    def __init__(self, pty, scenario, *args, bits="32", heap="160k"):
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MICROPY"))}
-        env["MICROPYPATH"] = f"{ROOT / 'lib'}:.frozen"
-        program = [BUILD / "bin" / f"micropython{bits}", "-X", f"heapsize={heap}"]
-        script = ROOT / "tests" / "device" / "nrf91_device.py"
-        self.process = subprocess.Popen(
-            [*map(str, program), str(script), pty, scenario, *map(str, args)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            text=True,
-        )
-        self.found = {}
-        self.lines = []
-
-    def until(self, name, timeout_s=30):
-        """Read until the device has told `name`; -> its value."""
-        timer = threading.Timer(timeout_s, self.process.kill)
-        timer.start()
-        try:
-            while name not in self.found:
-                line = self.process.stdout.readline()
-                assert line, f"device ended before {name}: {self.lines}"
-                self._take(line)
-        finally:
-            timer.cancel()
-        return self.found[name]
-
-    def finish(self, timeout_s=30):
-        """-> everything told: name -> last value, with lists under "all"."""
-        try:
-            rest, _ = self.process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            rest, _ = self.process.communicate()
-            raise AssertionError(f"device hung: {self.lines} {rest}") from None
-        for line in rest.splitlines():
-            self._take(line)
-        assert self.process.returncode == 0, self.lines
-        return self.found
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-    def _take(self, line):
-        self.lines.append(line.strip())
-        if line.startswith("["):
-            name, value = json.loads(line)
-            self.found[name] = value
-            self.found.setdefault("all", {}).setdefault(name, []).append(value)
-
-
-@contextlib.contextmanager
-def device(modem, scenario, *args, **how):
-    made = Device(modem.pty, scenario, *args, **how)
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-def run(modem, scenario, *args, **how):
-    with device(modem, scenario, *args, **how) as made:
-        return made.finish()
 
 
 @contextlib.contextmanager

@@ -37,13 +37,14 @@ def bound(port):
 
 
 @contextlib.contextmanager
-def server(folder, name="server"):
-    """openssl s_server; yields (process, port). Its input is sent to the client, what it receives is its output."""
+def server(folder, name="server", *options):
+    """openssl s_server with more `options`; yields (process, port). Its input goes to the client."""
     port, program = free_port(), BUILD / "bin/openssl"
     program = str(program) if program.exists() else shutil.which("openssl")
     process = subprocess.Popen(
         [program, "s_server", "-dtls1_2", "-quiet", "-accept", f"127.0.0.1:{port}", "-cert", folder / f"{name}.pem",
-         "-key", folder / f"{name}.key"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+         "-key", folder / f"{name}.key", *options],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 5
         while not bound(port):

@@ -48,8 +48,8 @@ class Process:
         self.process = subprocess.Popen(
             command, stdout=self._output, stderr=subprocess.PIPE, text=True, env=environment
         )
-        ready = json.loads(self._first_line())
-        self.coap_port, self.url = ready["coap"], ready["rest"]
+        self.ready = json.loads(self._first_line())
+        self.coap_port, self.url = self.ready["coap"], self.ready["rest"]
         self.rest = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=10)
 
     def __enter__(self):

@@ -246,6 +246,11 @@ class Engine:
         if self.established and self._ssl.free.alive:
             self._lib.ssl_close_notify(self._ssl)
 
+    @property
+    def pointer(self):
+        """The `mbedtls_ssl_context`, for functions that are not of this interface."""
+        return self._ssl
+
     def free(self):
         """Give the memory back."""
         self.ended = self.ended or "freed"

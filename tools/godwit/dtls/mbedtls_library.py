@@ -86,15 +86,16 @@ class Library:
     def __init__(self, paths):
         self._handles = [c.CDLL(str(path)) for path in paths]  # in this order: each finds those before by soname
         for name, kinds in _FUNCTIONS.items():
-            function = self._find(name)
+            function = self.function(name)
             function.argtypes = [_TYPES[kind] for kind in kinds]
             setattr(self, name.removeprefix("mbedtls_"), function)
-        start = self._find("psa_crypto_init")
+        start = self.function("psa_crypto_init")
         if start():
             raise OSError("psa_crypto_init failed")
         self.random = TRANSFER(_random)
 
-    def _find(self, name):
+    def function(self, name):
+        """A function of one of the three. Raises OSError."""
         for handle in self._handles:
             if hasattr(handle, name):
                 return getattr(handle, name)
@@ -102,7 +103,7 @@ class Library:
 
     def pointer(self, name):
         """Address of a function that only the library calls."""
-        return c.cast(self._find(name), c.c_void_p)
+        return c.cast(self.function(name), c.c_void_p)
 
     def text(self, code):
         """What the library says about an error code."""
