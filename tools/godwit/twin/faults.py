@@ -23,6 +23,7 @@ SWITCHES = {
     "drop_down": ("at", 1, _BIG, ()),
     "repeat_up": ("at", 1, _BIG, ()),
     "repeat_down": ("at", 1, _BIG, ()),
+    "repeat_answer": ("at", 1, _BIG, ()),
     "swap_up": ("at", 1, _BIG, ()),
     "swap_down": ("at", 1, _BIG, ()),
     # sessions and authentication

@@ -162,7 +162,7 @@ class Twin:
 
     def _opened(self, session):
         self.records.session_opened(session)
-        self._remotes[session] = coap_transport.Remote(session)
+        self._remotes[session] = coap_transport.Remote(session, self.faults)
 
     def _message(self, session, data):
         self._interface.received(self._remotes[session], data)
