@@ -9,7 +9,6 @@ import cbor
 import clock
 import log
 
-
 _RECOVERED_MV = const(100)
 _BATTERY_ALERT = const(7)  # nRF Cloud's number (nrfcloud.md 6.3)
 

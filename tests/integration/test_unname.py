@@ -7,7 +7,7 @@ import pytest
 from godwit import bundle, unname
 from godwit.places import BUILD
 
-COLD = 'COLD = ("rare", "also")\n'
+COLD = 'COLD = (("", "rare also"),)\n'
 RARE = '''"""Text."""
 
 TABLE = (("in_tuple", 1), ("b", 2))

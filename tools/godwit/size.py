@@ -24,6 +24,7 @@ import click
 from . import bundle, keys
 from .places import BUILD, REPO
 from .squeeze import module_name
+from .unname import cold_modules
 
 BOARD = "unix"
 MOST_NAMES = 1260  # 20 + 40 + .. + 640: with one more, MicroPython adds a table of 1280
@@ -141,7 +142,7 @@ def order(roots: list[str], files: dict[str, Path], done: list[str]) -> list[str
 def kinds(repo: Path = REPO) -> dict[str, str]:
     """-> {module: kind} in the order of measuring. Raises SizeError when the lists in firmware/ name no module."""
     files = sources(repo)
-    cold = literal(repo / "firmware" / "cold.py", "COLD")
+    cold = cold_modules((repo / "firmware" / "cold.py").read_text(encoding="utf-8"))
     resident = literal(repo / "firmware" / "app.py", "_RESIDENT")
     unknown = sorted({*cold, *resident, *_BACKENDS} - set(files))
     if unknown:

@@ -24,7 +24,7 @@ def unname(sources: dict[str, str]) -> dict[str, str]:
     if _COLD_FILE not in sources:
         return dict(sources)
     trees = {path: ast.parse(text) for path, text in sources.items()}
-    cold = _cold_modules(trees[_COLD_FILE])
+    cold = cold_modules(sources[_COLD_FILE])
     taken = set().union(*map(_identifiers, trees.values()))
     places = {path: _texts(tree) for path, tree in trees.items()}
     homes = defaultdict(set)
@@ -37,10 +37,12 @@ def unname(sources: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _cold_modules(tree: ast.Module) -> set[str]:
-    for node in tree.body:
+def cold_modules(text: str) -> set[str]:
+    """Names of the modules that a cold.py lists: COLD is pairs of a package and the modules in it, between blanks."""
+    for node in ast.parse(text).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "COLD":
-            return set(ast.literal_eval(node.value))
+            pairs = ast.literal_eval(node.value)
+            return {f"{package}.{leaf}".lstrip(".") for package, leaves in pairs for leaf in leaves.split()}
     return set()
 
 
