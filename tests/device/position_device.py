@@ -1,7 +1,7 @@
 """The device side of test_position_services.py: REPO PTY PKI DEVICE SCENARIO FOLDER ARG.. under MicroPython.
 
-Modem driver, DTLS over its UDP socket, CoAP and the cloud's verbs, and for some scenarios the errand tasks/locate; prints
-one JSON line per finding. The pytest side asks the twin and the simulator what really happened.
+Modem driver, DTLS over its UDP socket, CoAP and the cloud's verbs, and for some scenarios the errand tasks/locate;
+prints one JSON line per finding. The pytest side asks the twin and the simulator what really happened.
 """
 
 import sys

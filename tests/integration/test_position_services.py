@@ -1,5 +1,5 @@
-"""The device's position services over DTLS through the AT path, against the twin: every form of the requests, a download
-of predictions that goes on after a power cut, and a fix without a network.
+"""The device's position services over DTLS through the AT path, against the twin: every form of the requests, a
+download of predictions that goes on after a power cut, and a fix without a network.
 
 The device side is tests/device/position_device.py; the twin's records and the simulator's receiver say what happened.
 """
