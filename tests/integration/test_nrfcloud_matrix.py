@@ -7,13 +7,12 @@ that prove them, and the last tests here hold that table to it. Provisioning (p/
 
 import base64
 import hashlib
-import re
 import struct
 import time
 
 import pytest
 from cloud_rig import DeviceError, cloud_rig
-from twin_support import ROOT, make_bundle
+from twin_support import make_bundle
 
 SEED_LOG = base64.b64decode("blJGQwAAAAAd2qCkkAEAAAEAAABoZWxsbyB3b3JsZA==")  # nrfcloud.md 6.4
 CELL = "{'mcc': 244, 'mnc': 12, 'eci': 186369, 'tac': 12001, 'neighbours': []}"
@@ -347,7 +346,7 @@ def test_loc_agnss_fetch(rig):
 
 @pytest.mark.parametrize(("path", "method"), [("loc/agnss", "GET"), ("loc/agps", "FETCH"), ("loc/agps", "GET")])
 def test_loc_agnss_other_forms(rig, path, method):
-    rig.keep("parts", f"cloud.assistance_parts({{'flags': 0x02, 'systems': {{}}}}, None, {{}})")
+    rig.keep("parts", "cloud.assistance_parts({'flags': 0x02, 'systems': {}}, None, {})")
     verb = "needs.get" if method == "GET" else "assist.fetch"
     call = f"{verb}(cloud, '{path}', parts[0], None, mv)"
     count = one(rig, call, method, path, "2.05", answer_format=OCTETS)
