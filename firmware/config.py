@@ -13,6 +13,7 @@ class Config:
         import schema
 
         self._root = root
+        self.folder = root + "/data"
         self._values = schema.load(root)
         self._proven = False
 
@@ -49,6 +50,18 @@ class Config:
                 return {}, refused
             self._values = new
         return accepted, refused
+
+    def take(self, texts):
+        """Take settings from the cloud that come as texts (dict of str), all of them or none. Raises ValueError."""
+        import schema
+
+        changes = {key: schema.from_text(key, texts[key]) for key in texts}
+        for key in changes:
+            if not schema.SCHEMA[key][4]:
+                raise ValueError("%s: not for the cloud to change" % key)
+        _, refused = self.apply(changes)
+        if refused:
+            raise ValueError("flash does not take settings")
 
     def keep(self, changes):
         """Take settings that another section of the shadow decides (dict, checked by the caller), for good if flash

@@ -9,8 +9,9 @@ import store
 
 # key: (type, lowest or choices, highest, default, may the cloud change it)
 SCHEMA = {
-    "device_id": (str, 1, 128, "", False),
+    "device_id": (str, 0, 128, "", False),
     "auth": (str, ("jwt", "jwt-id"), None, "jwt", False),
+    "provisioning": (bool, None, None, False, False),
     "backend": (str, ("nrfcloud",), None, "nrfcloud", False),
     "host": (str, 1, 128, "coap.nrfcloud.com", False),
     "port": (int, 1, 65535, 5684, False),
@@ -64,6 +65,21 @@ def check(key, value):
     return value
 
 
+def from_text(key, text):
+    """-> the value of setting `key` that `text` stands for, checked. Raises ConfigError."""
+    kind = SCHEMA[key][0] if key in SCHEMA else str
+    try:
+        if kind is bool:
+            return check(key, {"true": True, "false": False}[text])
+        return check(key, kind(text))
+    except KeyError:
+        raise ConfigError("%s: must be true or false" % key) from None
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError("%s: must be %s" % (key, kind.__name__)) from None
+
+
 def _read(path):
     """-> dict of checked settings from `path`; None when it is missing or unusable, said in the log."""
     try:
@@ -72,7 +88,8 @@ def _read(path):
             raise ConfigError("missing" if values is None else "not an object")
         for key in values:
             check(key, values[key])
-        check("device_id", values.get("device_id"))
+        if not values.get("device_id") and not values.get("provisioning"):
+            raise ConfigError("device_id: missing")
         return values
     except (OSError, store.StoreError, ConfigError) as problem:
         log.error("config", "%s unusable: %s", path, problem)

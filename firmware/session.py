@@ -9,8 +9,10 @@ import jwt
 import log
 import store
 from cloud.base import AuthError
+from modem.base import ATError
 
 _MARGIN_MS = const(10000)  # name resolution and the modem's own answer
+_NO_KEY = (513, 514)  # not there, not to be used (modems.md 1.10)
 _RX_BYTES = const(2816)  # two full datagrams wait while a third is being read
 
 
@@ -38,10 +40,18 @@ async def connect(app):
 
 
 async def token(app, device_id, now_s, lifetime_s):
-    """-> compact JWS for `device_id`, signed by the modem or with the key on flash. Raises AuthError, OSError."""
+    """-> compact JWS for `device_id`, signed by the modem or with the key on flash; with the setting `auth` jwt-id the
+    modem's Identity JWT, whoever `device_id` is. Raises AuthError, ATError, OSError."""
     config = app.config
+    if config["auth"] == "jwt-id":
+        return await app.modem.jwt("", lifetime_s, None)
     if config["jwt"] == "modem":
-        return await app.modem.jwt(device_id, lifetime_s, config["sec_tag"])
+        try:
+            return await app.modem.jwt(device_id, lifetime_s, config["sec_tag"])
+        except ATError as refused:
+            if refused.code not in _NO_KEY:
+                raise
+            raise AuthError("no device key in the modem: %s" % refused)
     key = config.secrets().get("key")
     if not key:
         raise AuthError("no device key on flash: provision the node")

@@ -24,6 +24,7 @@ class Link:
         self.cloud = cloud
         self.backoff = Backoff(5, 900)
         self.refused = Backoff(_AUTH_WAIT_S, 3600)
+        self.provisioned = None  # tasks.rise: (Backoff, clock.uptime_ms() from which the service may be asked again)
         self.failures = 0  # attempts in a row that the modem may be to blame for
         self.started = False  # the modem is in sync, with our settings
         modem.on_lost = self._on_modem_lost

@@ -13,10 +13,13 @@ import clock
 import coap
 import cold
 import log
-from cloud.base import CloudError
+from cloud.base import AuthError, CloudError
 from modem.base import ATError, Denied
+from retry import Backoff
 
 _ATTACH_MS = const(300000)
+_PATIENCE = const(3)  # failed attempts in a row, after which provisioning is given up for now
+_PROVISION_S = const(3600)  # between the first two askings of the provisioning service; doubles to a day
 _DAY_S = const(86400)  # longest that a busy cloud can send us away for
 
 # Which reset to try before round n of a run of failures: 0 none, then the levels of modem.reset().
@@ -29,10 +32,15 @@ async def rise(link):
     try:
         await _recover(link)
         await _modem_up(link)
+        if link.state.provision.is_set():
+            await _provision(link)
         cold.forget()
         gc.collect()  # the session's buffers want whole pieces of heap
         link.cloud.device_id = device_id(link.config["device_id"], link.state.identity)
         lifetime = await link.cloud.open()
+    except AuthError as refused:
+        log.error("cloud", "%s; %s", refused, "telemetry is kept")
+        return _provision_next(link) or link.refused.next()
     except (CloudError, coap.Refused) as refused:
         # 5.00 and 5.03 too: the service is unwell, and no reset of a modem mends that (nrfcloud.md 3.5).
         log.error("cloud", "%s; %s", refused, "telemetry is kept")
@@ -81,6 +89,38 @@ async def _modem_up(link):
         if clock.now() is None:
             log.info("modem", "network time %d", unix)
         clock.set_utc(unix * 1000)
+
+
+def _provision_next(link):
+    """After the cloud did not accept who we are: whether the next attempt begins with provisioning. -> 1 (s) or 0."""
+    if not link.config["provisioning"]:
+        return 0
+    backoff, due_ms = link.provisioned or (Backoff(_PROVISION_S, _DAY_S), 0)
+    if clock.uptime_ms() < due_ms:
+        return 0
+    link.provisioned = (backoff, clock.uptime_ms() + backoff.next() * 1000)
+    link.state.provision.set()
+    return 1
+
+
+async def _provision(link):
+    """Ask the provisioning service, once: a problem of the line is one of this round, and it is asked again in the next
+    ones, as long as they are few; whatever the service says ends it, and the core session has its turn."""
+    from tasks.provision import Provision
+
+    log.info("cloud", "asking the provisioning service")
+    await link.cloud.close()
+    cold.forget()
+    gc.collect()
+    if link.failures >= _PATIENCE:
+        link.state.provision.clear()
+    try:
+        if await Provision(link.modem, link.config, link.cloud, lambda: _modem_up(link)).run():
+            link.provisioned = None
+            link.refused.reset()
+    except (CloudError, coap.Refused, ATError) as refused:
+        log.error("cloud", "provisioning: %s", refused)
+    link.state.provision.clear()
 
 
 def device_id(pattern, identity):

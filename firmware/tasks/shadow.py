@@ -12,6 +12,7 @@ from micropython import const
 
 import log
 import shadow
+from cloud.base import CloudError
 
 _ONLINE_ALERT = const(1)  # nRF Cloud's number (nrfcloud.md 6.3)
 _FAULT_ALERT = const(101)
@@ -40,6 +41,8 @@ class Shadow:
         else:
             await self._introduce()
         await self.poll()
+        if self._state.provision.is_set():
+            self._state.fail(CloudError("provisioning was asked for"))  # tasks/link comes round to it
         return self._config["shadow_interval_s"]
 
     async def _introduce(self):

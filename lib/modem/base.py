@@ -17,7 +17,9 @@ Verbs (all async unless marked; times in ms; a verb that a family lacks is absen
         it up again without a packet. Where the modem can keep sockets, it outlives detach() and the loss of the bearer.
     gnss_start(interval_s, timeout_s, forward)  gnss_fix(timeout_ms) -> fix or None  gnss_stop()        (GNSS)
     gnss_need(timeout_ms) -> need or None       agnss_inject(blob)                                      (AGNSS_NRF)
-    jwt(subject, lifetime_s, sec_tag)    -> str                                                         (JWT)
+    jwt(subject, lifetime_s, sec_tag)    -> str; sec_tag None: signed with the factory's identity key    (JWT)
+    attestation() -> str                 the token to claim the modem with                              (KEYGEN)
+    execute(command, parameters) -> str  one command of a provisioning service; ValueError for others   (KEYGEN)
     power_save(tau_s, active_s, edrx_s)  sleep()  wake()                                                (PSM, SLEEP)
     battery_mv()  reset(level)           recovery ladder of modems.md 5.1: 0 probe .. 4 modem, 5 pin, 6 power
 Attributes: `caps` (frozenset of str), `on_lost` (callable(reason: str) or None): sockets, or the bearer, are gone

@@ -21,6 +21,7 @@ from tasks.uplink import Uplink
 SETTINGS = {
     "device_id": "node-1",
     "apn": "",
+    "provisioning": False,
     "sample_interval_s": 900,
     "uplink_interval_s": 3600,
     "confirmable": True,

@@ -34,6 +34,7 @@ _VERBS = {
     "assistance": "assist",
     "predictions": "predict",
     "predicted": "predict",
+    "provision": "provision",
     "update_check": "jobs",
     "update_read": "jobs",
     "update_report": "jobs",
@@ -47,7 +48,9 @@ class Cloud:
     cver, dver); `tuning` is what coap.Client takes beside the endpoint. `confirmable`: send measurements as CON, or as
     NON first."""
 
-    caps = frozenset((base.CONFIG, base.PUBLISH, base.LOCATE, base.ASSIST, base.PREDICT, base.UPDATE, base.LOGS))
+    caps = frozenset(
+        (base.CONFIG, base.PUBLISH, base.LOCATE, base.ASSIST, base.PREDICT, base.UPDATE, base.LOGS, base.PROVISION)
+    )
     szx = 6  # a message of 16 << szx bytes fits one datagram
     alone = 0  # so many records are still to be sent one by one, because a batch was refused (messages.publish)
     blamed = False  # ... and one of them was why

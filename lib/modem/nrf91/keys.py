@@ -1,6 +1,6 @@
 """nRF91: credentials and keys that never leave the modem, and tokens signed with them (modems.md 2A.11).
 
-Called by modem.nrf91.Modem and by provisioning tools. Writing needs the radio off (detach first). RAM: none.
+Called by modem.nrf91.Modem and by firmware/tasks/provision.py. Writing needs the radio off (detach first). RAM: none.
 """
 
 from micropython import const
@@ -10,6 +10,7 @@ from at.fields import scan_int, split
 
 _KEY_MS = const(10000)
 _CLIENT_KEY = const(2)
+_GIVEN = ("%CMNG", "%KEYGEN")  # what a provisioning service may have run, and nothing else
 
 
 def _checked(text):
@@ -19,14 +20,47 @@ def _checked(text):
 
 
 async def jwt(modem, subject, lifetime_s, sec_tag, audience=""):
-    """-> compact JWS (str) signed in the modem with the private key at `sec_tag`. Needs network time."""
-    cmd = 'AT%%JWT=0,%d,"%s","%s",%d,%d'
-    cmd = cmd % (lifetime_s, _checked(subject), _checked(audience), sec_tag, _CLIENT_KEY)
+    """-> compact JWS (str) signed in the modem with the private key at `sec_tag`. Needs network time.
+
+    `sec_tag` None: an Identity JWT, signed with the key that the modem got in the factory (nrfcloud.md 3.1)."""
+    cmd = 'AT%%JWT=0,%d,"%s","%s"' % (lifetime_s, _checked(subject), _checked(audience))
+    if sec_tag is not None:
+        cmd += ",%d,%d" % (sec_tag, _CLIENT_KEY)
     lines = await modem.at.command(cmd, b"%JWT:", timeout_ms=_KEY_MS)
     if not lines:
         raise ATError(b"AT%JWT", b"no token")
     token = split(lines[0])[0].decode()
     return token.replace("+", "-").replace("/", "_").replace("=", "")
+
+
+async def attestation(modem):
+    """-> the token (str) by which the modem's owner claims it: `<base64url>.<base64url>`."""
+    lines = await modem.at.command("AT%ATTESTTOKEN", b"%ATTESTTOKEN:", timeout_ms=_KEY_MS)
+    if not lines:
+        raise ATError(b"AT%ATTESTTOKEN", b"no token")
+    return split(lines[0])[0].decode()
+
+
+def _is_given(command, parameters):
+    """Whether `AT<command>=<parameters>` is one command of _GIVEN: between quotes text, elsewhere digits and commas.
+    So nothing can end the line and begin another, nor leave the command mode."""
+    quoted = False
+    for char in parameters:
+        if char == '"':
+            quoted = not quoted
+        elif char not in ("0123456789," if not quoted else "\r\n") and (not quoted or char < " "):
+            return False
+    return command in _GIVEN and not quoted
+
+
+async def execute(modem, command, parameters):
+    """Run `AT<command>=<parameters>` for a provisioning service (nrfcloud.md 13.2), radio off; -> the reply as str.
+
+    Raises ATError, and ValueError for anything but %CMNG and %KEYGEN."""
+    if not _is_given(command, parameters):
+        raise ValueError("%s is not run for anybody" % command)
+    lines = await modem.at.command("AT%s=%s" % (command, parameters), command.encode() + b":", timeout_ms=_KEY_MS)
+    return "".join([line.decode() + "\r\n" for line in lines]) + "OK\r\n"
 
 
 async def write(modem, sec_tag, kind, content):

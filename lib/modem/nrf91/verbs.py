@@ -25,6 +25,8 @@ _HOMES = {
     "gnss_stop": "gnss",
     "agnss_inject": "gnss",
     "jwt": "keys",
+    "attestation": "keys",
+    "execute": "keys",
     "power_save": "power",
     "sleep": "power",
     "wake": "power",

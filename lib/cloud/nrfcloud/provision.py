@@ -1,0 +1,177 @@
+"""nRF Cloud's provisioning service (nrfcloud.md 13): commands are fetched, run by the node, and answered, until done.
+
+The verb `provision` of cloud.base, loaded for it. A round is one session to fetch, the modem offline while AT commands
+run, and a session to answer, which also fetches the next page. Nothing is kept: what was not answered comes again, so a
+node must be able to run a command twice. RAM: one page of commands (2.5 KB) and its answers while they run.
+"""
+
+from micropython import const
+
+import cbor
+import coap
+from cloud.base import AuthError, CloudError
+
+_TEXT = const(0)
+_CBOR = const(60)
+_AT, _CONFIG, _FINISHED = const(0), const(1), const(2)  # commands, second item
+_ERROR, _AT_OK, _CONFIG_OK, _FINISHED_OK = const(99), const(100), const(101), const(102)  # responses
+_RX = const(2560)
+_TX = const(2048)
+_PAGE = const(5)
+_MOST = const(23)  # items of one page that we take: the head of an array is one byte
+_PAGES = const(20)  # in one go; the service holds 20 commands of a few items each
+_SZX = const(5)  # blocks of 512 bytes: the hint of the first GET
+_FORBIDDEN = const(0x83)
+
+
+async def provision(cloud, node):
+    """Verb of cloud.base. -> how many commands were run; 0 when the service has none for us.
+
+    Raises AuthError (not claimed), CloudError (a command failed, and the service was told; or its commands cannot be
+    read), coap.CoapError, OSError. `node`: see cloud.base."""
+    count = 0
+    after = ""
+    client = await _open(cloud, node)
+    try:
+        for _ in range(_PAGES):
+            body = await _fetch(client, after)
+            if not body:
+                break
+            check(body)
+            client = await client.close()  # None: the modem goes offline, and the session with it
+            answers, after, problem, finished = await _run(node, body)
+            client = await _open(cloud, node)
+            await client.request(coap.POST, "p/rsp", payload=join(answers), content_format=_CBOR)
+            count += len(answers)
+            if problem:
+                raise CloudError("provisioning stopped: " + problem)
+            if finished:
+                break
+    finally:
+        if client:
+            await client.close()
+    return count
+
+
+async def _open(cloud, node):
+    """-> coap.Client of an authenticated session."""
+    tuning = dict(cloud.tuning)
+    tuning["szx"], tuning["max_body"] = _SZX, _RX
+    query = tuple(["%s=%s" % pair for pair in sorted(cloud.versions.items())])
+    client = coap.Client(await cloud.connect(), **tuning)
+    try:
+        token = await node.token()
+        if isinstance(token, str):
+            token = token.encode()
+        await client.request(coap.POST, "p/auth-jwt", query=query, payload=token, content_format=_TEXT)
+    except coap.Refused as refused:
+        await client.close()
+        if refused.code in (coap.UNAUTHORIZED, _FORBIDDEN):
+            raise AuthError("not claimed: %s" % refused) from None
+        raise
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
+async def _fetch(client, after):
+    """-> the next page of commands, CBOR; empty when there is none."""
+    query = ("after=" + after, "rxMaxSize=%d" % _RX, "txMaxSize=%d" % _TX, "limit=%d" % _PAGE)
+    return (await client.request(coap.GET, "p/cmd", query=query)).payload
+
+
+def commands(body):
+    """Iterate over the commands of a page (bytes-like), each decoded when its turn comes. Raises CloudError."""
+    count = body[0] - 0x80  # an array of up to 23 items, or 0x9F: as many as come before the break
+    pos = 1
+    try:
+        while count and not (count == 0x1F and body[pos] == 0xFF):
+            item, pos = cbor.load_from(body, pos)
+            if not _is_command(item):
+                raise ValueError
+            if count != 0x1F:
+                count -= 1
+            yield item
+        if pos + (count == 0x1F) != len(body):
+            raise ValueError
+    except (ValueError, IndexError):  # a CBORError is a ValueError
+        raise CloudError("commands of the provisioning service that cannot be read") from None
+
+
+def check(body):
+    """Read a page once for its form, so that nothing of a damaged one is run. Raises CloudError."""
+    if not 0x81 <= body[0] <= 0x80 + _MOST and body[0] != 0x9F:
+        raise CloudError("a page of %d bytes that is no array of commands" % len(body))
+    count = 0
+    for _ in commands(body):
+        count += 1
+    if not 0 < count <= _MOST:
+        raise CloudError("a page of %d commands" % count)
+
+
+def _is_command(item):
+    if not isinstance(item, list) or len(item) < 2 or not isinstance(item[0], str):
+        return False
+    form = item[1]
+    if isinstance(form, bool):
+        return False
+    if form == _AT:
+        return len(item) == 5 and _texts(item[2:4]) and isinstance(item[4], list)
+    if form == _CONFIG:
+        return len(item) == 3 and isinstance(item[2], dict) and _texts(item[2]) and _texts(item[2].values())
+    return form == _FINISHED and len(item) == 2
+
+
+def _texts(values):
+    for value in values:
+        if not isinstance(value, str):
+            return False
+    return True
+
+
+async def _run(node, body):
+    """Run the commands of a page until one fails; -> (answers, the last correlation, what went wrong or None, whether
+    "finished" was among them). The modem is online when this returns, or raises."""
+    answers = []
+    after = finished = problem = None
+    offline = False
+    try:
+        for item in commands(body):
+            after, form = item[0], item[1]
+            if form == _FINISHED:
+                finished = after  # answered last, and only when nothing failed
+                continue
+            if form == _AT and not offline:
+                offline = True
+                await node.offline()
+            answer, problem = await _one(node, item)
+            answers.append(cbor.dumps(answer))
+            if problem:
+                break
+    finally:
+        if offline:
+            await node.online()
+    if finished and not problem:
+        answers.append(cbor.dumps([finished, _FINISHED_OK]))
+    return answers, after, problem, finished
+
+
+async def _one(node, item):
+    """-> (response to one command, what went wrong or None)."""
+    after = item[0]
+    if item[1] == _CONFIG:
+        try:
+            node.configure(item[2])
+        except ValueError as refused:
+            return [after, _ERROR, 0, str(refused)], str(refused)
+        return [after, _CONFIG_OK], None
+    code, text = await node.execute(after, item[2], item[3])
+    if code is None or code in item[4]:
+        return [after, _AT_OK, text], None
+    return [after, _ERROR, code, text], "%s: %s" % (item[2], text)
+
+
+def join(answers):
+    """-> an array of up to 24 encoded items, encoded."""
+    return bytes((0x80 + len(answers),)) + b"".join(answers)
