@@ -39,7 +39,7 @@ class Operator:
     async def onboard(self, public_pem: str) -> None:
         """Register the device's public key (CSV of one row) and wait until the bulk operation is done."""
         pem = public_pem.strip().replace('"', '""')
-        row = f'{self.device_id},"{pem}"\n'
+        row = f'{self.device_id},"{pem}\n"\n'  # the service wants the last line break of the PEM block
         answer = await self._call("POST", "/v1/devices/public-keys", content=row, content_type="text/csv")
         request = answer.get("bulkOpsRequestId")
         for _ in range(_BULK_POLLS):
