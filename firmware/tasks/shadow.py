@@ -22,16 +22,15 @@ _ROUNDS = const(8)  # parts of a delta that is too large to be had at once, in o
 
 class Shadow:
     """`about` is a dict of fixed facts: {"appVersion", "appName", "board", ...}; `fault` why the active slot did not
-    start, or None; `scratch`: memoryview that bounds what is read of a delta at once."""
+    start, or None."""
 
-    def __init__(self, state, config, cloud, records, about, fault, scratch):
+    def __init__(self, state, config, cloud, records, about, fault):
         self._state = state
         self._config = config
         self._cloud = cloud
         self._records = records
         self._about = about
         self._fault = fault
-        self._scratch = scratch
 
     async def visit(self):
         """Introduce the node if the cloud has not heard of it since it started, then look for wanted settings;
@@ -97,7 +96,7 @@ class Shadow:
         """Fetch the delta and answer every part of it, until none is left, or what is left has been seen already."""
         before = None
         for _ in range(_ROUNDS):
-            delta = await self._cloud.fetch_config(self._scratch)
+            delta = await self._cloud.fetch_config()
             if not delta or delta == before:
                 return
             before = dict(delta)
