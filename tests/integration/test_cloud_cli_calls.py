@@ -5,7 +5,10 @@ import ssl
 import httpx
 import pytest
 from cloud_support import KEY, URL, Service, page
+from cryptography.hazmat.primitives import serialization
+from twin_support import make_bundle
 
+from godwit import pki
 from godwit.cloud import places
 from godwit.cloud.api import part
 from godwit.cloud.errors import CloudError
@@ -63,7 +66,7 @@ def test_what_may_be_repeated_is_repeated_with_growing_waits(failure):
 def test_waits_grow_to_a_cap_with_jitter_and_end():
     service = Service({"GET /account": (503, None)})
     assert service.run("account").status == 1
-    assert service.waits == [0.5, 1.0, 2.0, 4.0] and service.count("GET", "/account") == 5
+    assert service.waits == [0.5, 1.0, 2.0, 4.0, 4.0] and service.count("GET", "/account") == 6
 
 
 def test_the_service_says_how_long_to_wait():
@@ -92,6 +95,27 @@ def test_a_job_that_may_have_been_made_is_not_made_again(failure):
     assert done.status == 1 and len(service.requests) == 1
     assert "Not repeated: the service may have made the job" in done.err
     assert "fota list" in done.err
+
+
+MAKERS = {
+    "POST /devices": ["onboard", "d", "--generate", "--directory", "DIR"],
+    "POST /devices/d": ["onboard", "d", "--certificate", "DIR/cert.pem"],
+    "POST /devices/d/messages": ["messages", "send", "d", "{}"],
+    "POST /firmwares": ["firmware", "upload", "DIR/app.zip"],
+    "POST /fota-jobs/j/apply": ["fota", "apply", "j"],
+    "POST /claimed-devices": ["claim", "a.b"],
+    "POST /claimed-devices/u/provisioning": ["provision", "u"],
+}
+
+
+@pytest.mark.parametrize("what", MAKERS)
+def test_nothing_is_made_twice_by_itself(what, tmp_path):
+    certificate = pki.make_server(pki.make_ca())[0].public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "app.zip").write_bytes(make_bundle({"app.bin": b"x"}))
+    service = Service({what: (503, None)})
+    done = service.run(*[word.replace("DIR", str(tmp_path)) for word in MAKERS[what]])
+    assert done.status == 1 and len(service.requests) == 1 and "look before you repeat" in done.err
 
 
 def test_a_job_that_cannot_have_arrived_is_sent_again():

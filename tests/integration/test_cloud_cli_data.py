@@ -60,14 +60,26 @@ def test_watch_shows_each_message_once():
     assert starts[0] is None and starts[1] == "2026-11-20T23:59:32.000Z" and starts[-1] == "2026-11-21T00:00:00.000Z"
 
 
+def test_watch_counts_what_is_equal_and_forgets_nothing():
+    a, twice, last = _message(1, "a"), _message(9, "x"), _message(10, "end")
+    service = Service()
+    # between the first two looks one came; then a second that equals the first; a page that lacks one; all again
+    service.on("GET /messages", page(a), page(a, twice), page(a, twice), page(a, twice, twice), page(a, twice),
+               page(a, twice, twice, last))  # fmt: skip
+    done = service.run("messages", "watch", "d", "--last", 1, "--count", 4, "--json")
+    assert [one["message"] for one in done.lines] == ["a", "x", "x", "end"]
+
+
 def test_watch_looks_less_often_while_nothing_comes_and_outlives_a_service_that_is_away():
     service = Service()
-    away = [(503, None)] * 5
-    service.on("GET /messages", page(), page(), page(), *away, page(_message(1, "a")), page(_message(1, "a")),
-               page(_message(1, "a"), _message(2, "b")))  # fmt: skip
+    away = [(503, None)] * 6
+    one = page(_message(1, "a"))
+    both = page(_message(1, "a"), _message(2, "b"))
+    service.on("GET /messages", page(), page(), page(), *away, one, one, *away, both)
     done = service.run("messages", "watch", "d", "--count", 2)
-    assert done.status == 0 and "a" in done.out and "watching goes on in 4 s" in done.err
-    assert service.waits == [2.0, 2.6, pytest.approx(3.38), 0.5, 1.0, 2.0, 4.0, 4.0, 2.0, 2.6]
+    assert done.status == 0 and "a" in done.out and done.err.count("watching goes on in 4 s") == 2
+    retries = [0.5, 1.0, 2.0, 4.0, 4.0]
+    assert service.waits == [2.0, 2.6, pytest.approx(3.38), *retries, 4.0, 2.0, 2.6, *retries, 4.0]
 
 
 def test_watch_ends_when_the_service_refuses():

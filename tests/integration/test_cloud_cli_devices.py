@@ -99,11 +99,11 @@ def test_csv_errors_stand_beside_their_rows(files, tmp_path):
     csv.write_text("deviceId,subType,tags,supportedFirmwareTypes,certificate\n" + lines)
     failed = {"status": "FAILED", "errorSummaryUrl": "https://files.example.com/e.json"}
     service = Service({"POST /devices": (202, {"bulkOpsRequestId": "B"}), "GET /bulk-ops-requests/B": failed})
-    service.on("GET /e.json", {"errors": ["[1]: device belongs to another team", "no row named"]})
+    service.on("GET /e.json", {"errors": ["[1]: device belongs to another team", "[1]: and more", "no row named"]})
     done = service.run("onboard", "--csv", csv)
     assert done.status == 1
     row = next(line for line in done.out.splitlines() if "dev-1" in line)
-    assert "another team" in row and row.split()[0] == "7"  # a row has five lines
+    assert "another team; and more" in row and row.split()[0] == "7"  # a row has five lines
     assert "dev-0" not in done.out and "no row named" in done.out and "other 2 went well" in done.err
     assert service.requests[0].content == csv.read_bytes()
     told = service.run("onboard", "--csv", csv, "--json").json
@@ -114,16 +114,17 @@ def test_csv_errors_stand_beside_their_rows(files, tmp_path):
     "text, line, words",
     [
         ("dev 1,,,,PEM\n", 1, "device id not valid"),
-        ("dev-1,,,,PEM\n\ndev-2,,,,PEM\n", 4, "a blank line"),
-        ("dev-1,,,,PEM\ndev-1,,,,PEM\n", 4, "same device as on line 1"),
+        ("dev-1,,,,PEM\n\ndev-2,,,,PEM\n", 5, "a blank line"),
+        ("dev-1,,,,PEM\ndev-1,,,,PEM\n", 5, "same device as on line 1"),
         ("dev-1,,,,\n", 1, "certificate (or public key) or an onboarding token"),
+        ('dev-1,,,,"-----BEGIN PUBLIC KEY-----\nAA\n-----END PUBLIC KEY-----"\n', 1, "last line end"),
         ("dev-1,,,,nothing\n", 1, "not a certificate or public key"),
         ("dev-1,a,b,c,PEM,more\n", 1, "6 cells"),
         ("deviceId,certificate,onboardingToken\ndev-1,PEM,tok\n", 2, "not both"),
     ],
 )
 def test_csv_is_checked_before_it_is_sent(tmp_path, text, line, words):
-    one = "-----BEGIN PUBLIC KEY-----\rAAAA\r-----END PUBLIC KEY-----"
+    one = "-----BEGIN PUBLIC KEY-----\rAAAA\r-----END PUBLIC KEY-----\r"
     csv = tmp_path / "x.csv"
     csv.write_bytes(text.replace("PEM", '"' + one + '"').encode())
     service = Service()

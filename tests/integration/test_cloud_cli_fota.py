@@ -147,7 +147,7 @@ def test_follow_waits_for_executions_that_are_not_listed_yet():
 
 
 def test_follow_outlives_a_service_that_is_away():
-    service = _following([_job(executions=1), *[(503, None)] * 5, _job("COMPLETED", 1)],
+    service = _following([_job(executions=1), *[(503, None)] * 6, _job("COMPLETED", 1)],
                          [[_at("a", "QUEUED")], [_at("a", "SUCCEEDED")]])  # fmt: skip
     done = service.run("fota", "follow", "j")
     assert done.status == 0 and "looking again in 4 s" in done.err
@@ -170,6 +170,12 @@ def test_the_twin_tells_how_far_a_download_is():
     service.on("GET /twin/records", {"devices": {"a": {"downloads": [load, {**load, "path": "other", "distinct": 9}]}}})
     done = service.run("fota", "follow", "j", "--json", url="http://127.0.0.1:8080")
     assert done.lines[0]["percent"] == 45
+    loads = [{"devices": {"a": {"downloads": [{**load, "distinct": one}]}}} for one in (100, 150, 360, 590, 700)]
+    service = _following([*[_job(executions=1)] * 5, _job("COMPLETED", 1)],
+                         [*[[_at("a", "IN_PROGRESS")]] * 5, [_at("a", "SUCCEEDED")]])  # fmt: skip
+    service.on("GET /twin/records", *loads)
+    done = service.run("fota", "follow", "j", "--json", url="http://127.0.0.1:8080")
+    assert [one["percent"] for one in done.lines[:-1]] == [10, 36, 70, None]  # a line a quarter, no more
     real = _following([_job("COMPLETED", 1)], [[_at("a", "SUCCEEDED")]])
     assert real.run("fota", "follow", "j").status == 0
     assert all("twin" not in one.url.path for one in real.requests)

@@ -18,9 +18,9 @@ import httpx
 from . import places
 from .errors import CloudError, clean, from_answer, from_transport, is_tls, not_json
 
-ATTEMPTS = 5
+ATTEMPTS = 6
 PAGE = 100
-_FIRST_S, _CAP_S, _MAX_WAIT_S = 0.5, 8.0, 30.0
+_FIRST_S, _CAP_S, _MAX_WAIT_S = 0.5, 4.0, 30.0
 _AGAIN = (500, 502, 503, 504)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -86,13 +86,13 @@ class Api:
                 if method == "DELETE" and answer.status_code == 404 and attempt > 1:
                     return None  # the answer to an earlier attempt was lost
                 failure = from_answer(answer, doing)
-                again = answer.status_code in _AGAIN and not makes or answer.status_code == 429
+                again = answer.status_code in (*_AGAIN, 429)
                 unsure = bool(makes) and answer.status_code in _AGAIN
                 wait = _retry_after(answer)
             except httpx.HTTPError as error:
                 failure = from_transport(error, doing, self.host)
                 not_sent = isinstance(error, _NOT_SENT)
-                again = not is_tls(error) and (not_sent or not makes)
+                again = not is_tls(error)
                 unsure = bool(makes) and not not_sent
             if unsure:
                 raise CloudError(

@@ -14,7 +14,7 @@ from .errors import CloudError
 COLUMNS = ("deviceId", "subType", "tags", "supportedFirmwareTypes", "certificate", "onboardingToken")
 MAX_ROWS = 1000
 _DEVICE = re.compile(r"[a-z0-9:_-]{1,128}", re.I)
-_PEM = re.compile(r"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----(\r\n|\r|\n)[^-]+(\r\n|\r|\n)-----END \1-----\s*")
+_PEM = re.compile(r"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----(\r\n|\r|\n)[^-]+(\r\n|\r|\n)-----END \1-----(\r\n|\r|\n)")
 _ERROR = re.compile(r"\s*\[(\d+)\]:?\s*(.*)", re.S)
 
 
@@ -104,7 +104,7 @@ def _row(cells, header, line):
     if bool(pem.strip()) == bool(token.strip()):
         return Row(line, device, "a certificate (or public key) or an onboarding token is needed, not both")
     if pem and not _PEM.fullmatch(pem):
-        return Row(line, device, "not a certificate or public key in PEM")
+        return Row(line, device, "not a certificate or public key in PEM with its last line end")
     return Row(line, device)
 
 
