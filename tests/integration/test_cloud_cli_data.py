@@ -176,6 +176,15 @@ def test_locate_wants_enough(args):
     assert service.run("locate", *args).status == 1 and service.requests == []
 
 
+def test_an_evaluation_is_not_started_unasked():
+    service = Service({"GET /account/service-evaluation-token": (404, None), "POST /location/ground-fix": FIX})
+    done = service.run("locate", *CELL, "--evaluation")
+    assert done.status == 1 and "--start-evaluation" in done.err and len(service.requests) == 1
+    service.on("POST /account/service-evaluation-token", {"token": "a.b.c"})
+    assert service.run("locate", *CELL, "--start-evaluation").status == 0
+    assert service.requests[-1].headers["authorization"] == "Bearer a.b.c"
+
+
 def test_locate_says_that_it_wants_a_token():
     done = Service({"POST /location/ground-fix": (403, None)}).run("locate", *CELL)
     assert done.status == 1 and "--evaluation" in done.err

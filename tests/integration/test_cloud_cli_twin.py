@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+import zipfile
 
 import cbor2
 import pytest
@@ -18,6 +19,7 @@ from twin_support import API_KEY, GET, PATCH, POST, Client, make_bundle, make_jw
 
 from godwit import pki
 from godwit.cli import godwit
+from godwit.cloud.errors import CloudError
 from harness.run_unit import REPO, build_dir
 
 NODE = "node-7"
@@ -79,7 +81,7 @@ def test_a_device_is_onboarded_shown_named_and_tagged(operate, node):
 
 def test_messages_are_watched_until_ctrl_c(operate, node, twin):
     _post(node, {"appId": "OLD", "data": "1"})
-    with process(twin, "messages", "watch", NODE, "--interval", "0.2", "--json") as child:
+    with process(twin, "messages", "watch", NODE, "--last", "1", "--interval", "0.2", "--json") as child:
         assert json.loads(child.stdout.readline())["message"]["appId"] == "OLD"
         _post(node, {"appId": "TEMP", "data": "21.5"})
         _post(node, [{"appId": "BULK", "data": 1}, {"appId": "BULK", "data": 1}], "msg/d2c/bulk")
@@ -169,15 +171,49 @@ def test_positions(operate, node, tmp_path):
     assert json.loads(file.read_text())["features"][0]["geometry"]["coordinates"] == [9.04, 54.47]
     cell = ["--mcc", 262, "--mnc", 1, "--tac", 0x5A10, "--eci", 0x01A2B3C4]
     assert operate("locate", *cell, "--json").json["fulfilledWith"] == "SCELL"
+    assert operate("locate", *cell, "--start-evaluation", "--json").json["fulfilledWith"] == "SCELL_EVAL"
 
 
-def test_alerts_and_logs(operate, node):
+def test_refusals_of_the_service_in_one_line(operate, node, twin, tmp_path):
+    def refused(*args):
+        environment = {"GODWIT_CLOUD_URL": twin.url, "GODWIT_CLOUD_KEY": API_KEY}
+        done = CliRunner(env=environment).invoke(godwit, ["cloud", *args], standalone_mode=False)
+        assert isinstance(done.exception, CloudError)
+        return done.exception
+
+    twin.faults(rest_quota=1)
+    quota = refused("messages", "send", NODE, "{}")
+    assert quota.code == 40005 and "usage limit of the plan" in quota.message
+    assert refused("--key", "wrong", "account").status == 401
+    assert refused("devices", "show", "nobody").code == 40410
+    assert refused("fota", "create", "APP*1*1", "--device", NODE).status == 404
+    assert refused("fota", "show", "no-job").status == 422
+    csv = tmp_path / "bad.csv"
+    csv.write_text('a-1,,,,"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"\n')
+    told = operate("onboard", "--csv", csv, "--json", status=1).json
+    assert told["status"] == "FAILED" and told["rows"][0]["deviceId"] == "a-1" and told["rows"][0]["error"]
+
+
+def test_a_conflict_of_the_shadow_is_noticed(operate, node, twin):
+    operate("shadow", "patch", NODE, "config.a=1")
+    version = operate("shadow", "show", NODE, "--json").json["version"]
+    stale = {"If-Match": str(version - 1)}
+    answer = twin.rest.patch(f"/v1/devices/{NODE}/state", json={"desired": {"config": {"a": 2}}}, headers=stale)
+    assert answer.status_code == 409  # what `shadow patch` relies on
+
+
+def test_alerts_and_logs(operate, node, tmp_path):
     _post(node, {"appId": "ALERT", "type": 7, "value": 3300, "desc": "low"})
     _post(node, [{"appId": "LOG", "lvl": 1, "msg": "no sensor"}], "msg/d2c/bulk")
     (alert,) = operate("alerts", "list", NODE, "--json").json
     operate("alerts", "archive", alert["id"])
     assert operate("alerts", "list", NODE, "--status", "active", "--json").json == []
     assert "ERR no sensor" in operate("logs", NODE, "--level", "err").out
+    (tmp_path / "log").write_bytes(b"nRFC\1\0\0\0\x1d\xda\xa0\xa4\x90\1\0\0\1\0\0\0hello")
+    operate("messages", "send", NODE, "--binary", tmp_path / "log")
+    operate("logs", NODE, "--binary", tmp_path / "logs.zip")
+    with zipfile.ZipFile(tmp_path / "logs.zip") as archive:
+        assert [archive.read(name) for name in archive.namelist()] == [b"hello"]
 
 
 def test_a_claimed_device_provisions_itself_while_the_operator_follows(operate, twin, tmp_path):
@@ -191,7 +227,8 @@ def test_a_claimed_device_provisions_itself_while_the_operator_follows(operate, 
         device.start()
         lines = [json.loads(line) for line in child.stdout]
         assert child.wait(timeout=20) == 0
-    device.join(10)
+    device.join(60)
+    assert not device.is_alive()
     ended = [one["command"] for one in lines if one.get("status") == "SUCCEEDED"]
     assert ended == ["cloudAccessKeyGeneration", "serverCertificate", "finished"]
     assert lines[-1] == {"deviceId": modem.uuid, "provisioned": True}
@@ -203,7 +240,7 @@ def _provision_itself(twin, modem):
     """A device on the provisioning service: asks, runs, answers, until FINISHED."""
     with Client(twin.coap_port, twin.pki / "ca.pem") as client:
         assert client.request(POST, "p/auth-jwt", payload=modem.identity_token(), cf=0).dotted == "2.01"
-        for _ in range(100):
+        for _ in range(600):
             payload = client.request(GET, "p/cmd", ("limit=5",)).payload
             commands = cbor2.loads(payload) if payload else []
             answers = []

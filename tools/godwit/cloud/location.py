@@ -58,7 +58,8 @@ def history(cloud, device, start, end, tags, latest, limit, everything, geojson)
 @click.option("--device", help="Goes along as x-custom-device-id.")
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="JWT for the location services.")
 @click.option("--evaluation", is_flag=True, help="Use the account's service evaluation token.")
-def locate(cloud, wifi, hi_conf, no_fallback, device, token_file, evaluation, **cell):
+@click.option("--start-evaluation", is_flag=True, help="Make that token first: the 30 days of evaluation begin.")
+def locate(cloud, wifi, hi_conf, no_fallback, device, token_file, evaluation, start_evaluation, **cell):
     """Where a cell or access points are (POST location/ground-fix).
 
     The real service takes a JWT here, not the API key: --evaluation or --token-file.
@@ -70,6 +71,7 @@ def locate(cloud, wifi, hi_conf, no_fallback, device, token_file, evaluation, **
     if no_fallback:
         params["fallback"] = "false"
     headers = {"x-custom-device-id": device} if device else {}
+    evaluation = "POST" if start_evaluation else "GET" if evaluation else None
     api = _location_api(cloud, token_file, evaluation)
     try:
         found = api.call("POST", "/location/ground-fix", json=body, params=params, headers=headers)
@@ -181,10 +183,17 @@ def _location_api(cloud, token_file, evaluation) -> Api:
         from .places import api_key
 
         return cloud.client(cloud.base, api_key(None, str(token_file)))
-    if evaluation:
-        answer = cloud.api.call("GET", _TOKEN)
-        token = answer.get("token") if isinstance(answer, dict) else None
-        if not isinstance(token, str):
-            raise CloudError("the account has no service evaluation token")
-        return cloud.client(cloud.base, token)
-    return cloud.api
+    return cloud.client(cloud.base, _evaluation_token(cloud, evaluation)) if evaluation else cloud.api
+
+
+def _evaluation_token(cloud, method):
+    """The account's token (GET), or a new one (POST, which starts the evaluation period when there was none)."""
+    try:
+        token = cloud.api.object(method, _TOKEN).get("token")
+    except CloudError as error:
+        if error.status != 404:
+            raise
+        token = None
+    if not isinstance(token, str) or not token:
+        raise CloudError("the account has no service evaluation token; --start-evaluation makes one", 404)
+    return token
