@@ -8,11 +8,19 @@ import subprocess
 import time
 
 import pytest
+from cid_support import needs_cid
 from twin_support import GET, HOST, Client, Process, connected, load_key, running, token
 
 from godwit import pki
 from godwit.places import BUILD
 
+# what nrfcloud.md 2 wants of a twin: 0xC02B, 0xC023, and CCM for other people's clients
+_SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES128-SHA256",
+    "ECDHE-ECDSA-AES128-CCM",
+    "ECDHE-ECDSA-AES128-CCM8",
+)
 _MICROPYTHON_CLIENT = """
 import socket, sys, time, tls
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -173,8 +181,39 @@ def test_concurrent_sessions_of_one_device(twin):
         assert [c.request(GET, "state").dotted for c in (one, other, one)] == ["2.05"] * 3
 
 
+def s_client(twin, *options):
+    """What `openssl s_client` tells of one handshake with the twin."""
+    command = [BUILD / "bin/openssl", "s_client", "-dtls1_2", *options, "-connect", f"127.0.0.1:{twin.coap_port}"]
+    return subprocess.run(command, input="Q\n", capture_output=True, text=True, timeout=20).stdout
+
+
+@needs_cid
+def test_a_resumed_session_is_a_new_one(twin, tmp_path):
+    """By session id: a shorter handshake, and a session of its own, which nobody authenticated."""
+    kept = tmp_path / "session"
+    assert "New, TLSv1.2" in s_client(twin, "-sess_out", kept)
+    assert "Reused, TLSv1.2" in s_client(twin, "-sess_in", kept)
+    old, new = twin.records()["sessions"][-2:]
+    assert new["handshake_datagrams"] < old["handshake_datagrams"] and new["device"] is None
+
+
+@needs_cid
+@pytest.mark.parametrize("suite", _SUITES)
+def test_suites_of_other_peoples_clients(twin, suite):
+    assert f"Cipher is {suite}" in s_client(twin, "-cipher", suite + ":@SECLEVEL=0")
+    assert twin.records()["sessions"][-1]["cipher"] == suite
+
+
+def test_openssl_serves_where_mbed_tls_is_missing(certificates, tmp_path):
+    with Process(certificates, "--dtls-engine", "openssl") as twin:
+        assert twin.ready["cid"] is False
+        assert micropython(64, tmp_path, twin.coap_port, certificates / "ca.pem") == "answer 0x81"
+        assert "Cipher is ECDHE-ECDSA-AES128-SHA256" in s_client(twin, "-cipher", "ECDHE-ECDSA-AES128-SHA256")
+        assert len(twin.records()["sessions"]) == 2
+
+
 def test_handshake_and_requests_survive_loss(tmp_path):
-    with running(tmp_path, "--drop", "0.2", "--seed", "5") as twin:
+    with running(tmp_path, "--drop", "0.2", "--seed", "6") as twin:
         with connected(twin) as client:
             assert [client.request(GET, "state").dotted for _ in range(10)] == ["2.05"] * 10
         totals = twin.records()["totals"]

@@ -273,7 +273,7 @@ class Client:
         self._mid = int.from_bytes(os.urandom(2), "big")
         self.hello = b""  # the first datagram sent
         if handshake:
-            self._handshake()
+            self.handshake()
 
     def __enter__(self):
         return self
@@ -341,7 +341,8 @@ class Client:
                 self.connection.do_handshake()
             self._flush()
 
-    def _handshake(self):
+    def handshake(self):
+        """The whole handshake."""
         end = time.monotonic() + _DEADLINE_S
         while True:
             try:

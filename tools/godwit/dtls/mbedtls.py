@@ -78,7 +78,7 @@ def client(trust, cert_pem=None, key_pem=None, cid=None):
 
 
 class _Config:
-    """What associations of one kind share: suites, certificates, cookies, the length of connection IDs."""
+    """What associations of one kind share: suites, certificates, cookies, sessions to resume, the length of IDs."""
 
     def __init__(self, end, suites, cert, key, cid_length, trust=None):
         self.lib = lib = check()
@@ -88,7 +88,7 @@ class _Config:
         chain = self._certificates(cert) if cert else None
         private = self._private_key(key) if key else None
         ca = self._certificates(trust.ca_pem.encode()) if trust and trust.verify != VERIFY_NONE else None
-        cookies = self._cookies() if end == _SERVER else None
+        cookies, cache = (self._cookies(), self._part("ssl_cache")) if end == _SERVER else (None, None)
         self.memory = conf = lib.opaque("ssl_config", *self._parts, self._keep)
         lib.must(lib.ssl_config_defaults(conf, end, _DATAGRAM, 0), "configuration")
         lib.ssl_conf_rng(conf, lib.random, None)
@@ -96,9 +96,11 @@ class _Config:
         lib.must(lib.ssl_conf_cid(conf, cid_length, 0), "connection ID")
         if private:
             lib.must(lib.ssl_conf_own_cert(conf, chain, private), "certificate")
-        if cookies:
+        if end == _SERVER:
             write, verify = lib.pointer("mbedtls_ssl_cookie_write"), lib.pointer("mbedtls_ssl_cookie_check")
             lib.ssl_conf_dtls_cookies(conf, write, verify, cookies)
+            get, put = lib.pointer("mbedtls_ssl_cache_get"), lib.pointer("mbedtls_ssl_cache_set")
+            lib.ssl_conf_session_cache(conf, cache, get, put)
         lib.ssl_conf_authmode(conf, trust.verify if trust else VERIFY_NONE)
         if ca:
             judge = VERIFY(functools.partial(_judge, trust))
@@ -149,7 +151,10 @@ class _Wire:
         self.incoming = deque()
         self.outgoing = []
         self._started = self._times = None
-        self.callbacks = (TRANSFER(self._send), TRANSFER(self._receive), SET_TIMER(self._set), GET_TIMER(self._get))
+
+    def callbacks(self):
+        """-> send, receive, set and get timer, for the library; not kept here, which would be a cycle."""
+        return TRANSFER(self._send), TRANSFER(self._receive), SET_TIMER(self._set), GET_TIMER(self._get)
 
     def left(self):
         """s until the final delay is over, None without a timer."""
@@ -192,9 +197,9 @@ class Engine:
         self.suite = 0
         self.own_cid = self.peer_cid = b""
         self._cid = cid
-        self._ssl = ssl = lib.opaque("ssl", config.memory, config, self._wire)
+        send, receive, set_timer, get_timer = callbacks = self._wire.callbacks()
+        self._ssl = ssl = lib.opaque("ssl", config.memory, config, callbacks)
         lib.must(lib.ssl_setup(ssl, config.memory), "set-up")
-        send, receive, set_timer, get_timer = self._wire.callbacks
         lib.ssl_set_bio(ssl, None, send, receive, None)
         lib.ssl_set_timer_cb(ssl, None, set_timer, get_timer)
         lib.ssl_set_mtu(ssl, _MTU)

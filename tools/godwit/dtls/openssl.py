@@ -75,7 +75,7 @@ def client(trust, cert_pem=None, key_pem=None, cid=None):
     context.set_verify(SSL.VERIFY_NONE if trust.verify == VERIFY_NONE else SSL.VERIFY_PEER, verify)
     if cert_pem and key_pem:
         try:
-            context.use_certificate(crypto.X509.from_cryptography(certificates(cert_pem)[0]))
+            context.use_certificate(certificates(cert_pem)[0])
             context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, key_pem.encode()))
         except (SSL.Error, crypto.Error) as err:
             raise CredentialError("client certificate and key do not fit") from err
