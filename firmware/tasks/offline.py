@@ -30,8 +30,12 @@ async def give(visit, need):
 async def refresh(visit):
     """Keep the predictions on flash up to date: before the link is gone, that is."""
     try:
-        count = await visit.cloud.predictions(visit.folder, visit.config["pgps"], visit.scratch)
-        if count:
-            log.info("locate", "%d bytes of predictions fetched", count)
+        job = await visit.cloud.predictions_due(visit.folder, visit.config["pgps"])
+        if job is None:
+            return
+        cold.forget()
+        visit.heap.mark()  # what has asked is gone before the download is loaded
+        count = await visit.cloud.predictions(visit.folder, job, visit.scratch)
+        log.info("locate", "%d bytes of predictions fetched", count)
     except (coap.Refused, CloudError, ValueError) as refused:
         log.warn("locate", "no new predictions: %s", refused)

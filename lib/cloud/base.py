@@ -26,9 +26,11 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
                                    the receiver did not take it; `mask`: only satellites above so many degrees, or
                                    None                                                                   (ASSIST)
     assistance(part, cell, mv)     fill memoryview `mv` with one part -> bytes, ready for agnss_inject()   (ASSIST)
-    predictions(folder, count, mv) keep predicted ephemerides for `count` times 4 h on flash in `folder`, made when
-                                   absent -> bytes fetched, 0 when enough are there; `mv`: 4096 bytes or more to work
-                                   in                                                                    (PREDICT)
+    predictions_due(folder, count) what is to be fetched to have predicted ephemerides for `count` times 4 h on flash in
+                                   `folder` (made when absent) -> a job for predictions(), None when there is enough
+                                                                                                         (PREDICT)
+    predictions(folder, job, mv)   fetch them, from where an earlier call was cut off -> bytes; `mv`: 4096 bytes or
+                                   more to work in                                                       (PREDICT)
     predicted(folder, need, place, mv)
                                    (not a coroutine) -> part of `mv` (4096 bytes or more): what the receiver can be
                                    given now without a network, ready for agnss_inject(); or None        (PREDICT)

@@ -1,2 +1,2 @@
-"""GNSS helpers: assistance data (agnss), predicted ephemerides (pgps), these on flash (predictions). The first two
-do no I/O. NMEA and UBX belong to a later issue."""
+"""GNSS helpers: assistance data (agnss, walk), predicted ephemerides (pgps, offline), these on flash (download,
+predictions). Only the last two do I/O. NMEA and UBX belong to a later issue."""

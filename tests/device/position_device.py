@@ -133,7 +133,8 @@ async def fetch(node, count):
     """Predictions alone, as refresh() has them."""
     tell("begun")
     try:
-        tell("fetched", await node.cloud.predictions(_FOLDER + "/pgps", int(count), node.scratch))
+        job = await node.cloud.predictions_due(_FOLDER + "/pgps", int(count))
+        tell("fetched", await node.cloud.predictions(_FOLDER + "/pgps", job, node.scratch))
     except CloudError as error:
         tell("error", str(error))
 

@@ -365,7 +365,8 @@ def test_loc_agnss_that_is_cut_off_or_unknown(rig):
 
 def test_loc_pgps_fetch_and_its_file(rig, tmp_path):
     before = len(rig.requests())
-    size = rig.do(f"cloud.predictions('{tmp_path}', 2, mv)")
+    job = rig.do(f"cloud.predictions_due('{tmp_path}', 2)")
+    size = rig.do(f"cloud.predictions('{tmp_path}', {job}, mv)")
     rows = rig.requests()[before:]
     assert (rows[0]["method"], rows[0]["path"], rows[0]["format"]) == ("FETCH", "loc/pgps", CBOR)
     assert {row["path"] for row in rows[1:]} == {"proxy"} and {row["code"] for row in rows} == {"2.05"}

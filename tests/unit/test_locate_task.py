@@ -76,7 +76,7 @@ class Cloud:
         self.parts = [b"one", b"two"]
         self.place = dict(PLACE)
         self.flash = b"flash"
-        self.fresh = 0
+        self.fresh = None
         self.located = []
         self.wanted = []
         self.offline = []
@@ -108,11 +108,17 @@ class Cloud:
         mv[5 : 5 + len(self.flash)] = self.flash
         return mv[5 : 5 + len(self.flash)]
 
-    async def predictions(self, folder, count, mv):
-        self.kept.append((folder, count, len(mv)))
+    async def predictions_due(self, folder, count):
+        self.kept.append((folder, count))
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return self.fresh
+
+    async def predictions(self, folder, job, mv):
+        self.kept.append((folder, job, len(mv)))
+        if isinstance(job, Exception):
+            raise job
+        return 1
 
 
 class Refusal:
@@ -263,7 +269,11 @@ class WithLink(Visits):
         self.assertEqual(self.cloud.kept, [])
         self.radio = Radio()
         self.visit(pgps=6)
-        self.assertEqual(self.cloud.kept, [("/data/pgps", 6, 4096)])
+        self.assertEqual(self.cloud.kept, [("/data/pgps", 6)])
+        self.radio = Radio()
+        self.cloud.fresh = "job"
+        self.visit()
+        self.assertEqual(self.cloud.kept[1:], [("/data/pgps", 6), ("/data/pgps", "job", 4096)])
         self.radio = Radio()
         self.cloud = Cloud((LOCATE, ASSIST))
         self.visit()

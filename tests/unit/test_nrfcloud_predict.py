@@ -9,7 +9,7 @@ import clock
 import coap
 import log
 from cloud.base import CloudError
-from cloud.nrfcloud import assist, ground_fix, needs, predict
+from cloud.nrfcloud import assist, ground_fix, needs, predict, shelf
 from harness import scratch
 from harness.aio import run
 from harness.pgps_kit import PERIOD, START, Dead, file_of, prediction
@@ -236,7 +236,9 @@ class Predictions(unittest.TestCase):
         return found
 
     def keep(self, cloud, count=3):
-        return run(predict.predictions(cloud, self.folder, count, self.buf))
+        """Both verbs, as tasks/offline has them; -> bytes fetched."""
+        job = run(predict.predictions_due(cloud, self.folder, count))
+        return run(shelf.predictions(cloud, self.folder, job, self.buf)) if job else 0
 
     def asked(self, cloud):
         return [tuple([cbor.loads(body)[key] for key in (1, 2, 3, 4)]) for _, _, _, body in cloud.asked]

@@ -1,10 +1,10 @@
-"""gnss.pgps: GPS time, header of the prediction file, selection, what a receiver is given (nrfcloud.md 9.2, 10)."""
+"""gnss.pgps and offline: GPS time, the file's header, selection, what a receiver is given (nrfcloud.md 9.2, 10)."""
 
 import struct
 import unittest
 from binascii import hexlify, unhexlify
 
-from gnss import pgps
+from gnss import offline, pgps
 from gnss.agnss import Parser
 from harness.pgps_kit import DAY, EMPTY, PERIOD, START, header, prediction, record
 from harness.rng import Rng, seed
@@ -83,17 +83,17 @@ class Arithmetic(unittest.TestCase):
         for metres, code in (
             (0, 0), (1, 1), (15, 10), (57, 20), (164, 30), (442, 40), (960, 48), (1163, 50), (20474, 80),
         ):  # fmt: skip
-            self.assertEqual(pgps.uncertainty(metres * 1000), code)
-        self.assertEqual(pgps.uncertainty(10**10), 127)
+            self.assertEqual(offline.uncertainty(metres * 1000), code)
+        self.assertEqual(offline.uncertainty(10**10), 127)
         for code in range(127):
             radius = (11**code * 10000) // 10**code - 10000  # of this code, to the millimetre
-            self.assertTrue(pgps.uncertainty(radius) in (code, code + 1), code)
-            self.assertTrue(pgps.uncertainty(radius * 9 // 10) <= code, code)
+            self.assertTrue(offline.uncertainty(radius) in (code, code + 1), code)
+            self.assertTrue(offline.uncertainty(radius * 9 // 10) <= code, code)
 
     def test_location_vector(self):  # nrfcloud.md 9.2, type 8: 63.4305 N 10.3951 E, K = 48, altitude unknown, 68 %
         buf = bytearray(15)
         place = {"lat": 634305000, "lon": 103951000, "acc_mm": 960000, "time": 1000}
-        pgps.write_location(buf, 0, place, 1000)
+        offline.write_location(buf, 0, place, 1000)
         self.assertEqual(hexlify(buf), b"57365a005e6407000000303000ff44")
 
     def test_location_in_the_south_and_at_the_edges(self):  # modems.md 3.3
@@ -104,19 +104,19 @@ class Arithmetic(unittest.TestCase):
             (900000000, 1800000000, (8388607, 8388607)),
             (-900000000, -1800000000, (-8388608, -8388608)),
         ):
-            pgps.write_location(buf, 0, {"lat": lat, "lon": lon, "acc_mm": 0}, 0)
+            offline.write_location(buf, 0, {"lat": lat, "lon": lon, "acc_mm": 0}, 0)
             self.assertEqual(struct.unpack("<ii", buf[:8]), wanted)
 
     def test_an_old_position_is_a_wide_one(self):
         buf = bytearray(15)
         codes = []
         for age_s in (0, 60, 3600, 86400, 30 * 86400):
-            pgps.write_location(buf, 0, {"lat": 0, "lon": 0, "acc_mm": 5000, "time": 1000}, 1000 + age_s)
+            offline.write_location(buf, 0, {"lat": 0, "lon": 0, "acc_mm": 5000, "time": 1000}, 1000 + age_s)
             self.assertEqual(buf[10], buf[11])
             codes.append(buf[10])
         self.assertEqual(codes, sorted(codes))
-        self.assertEqual((codes[0], codes[3]), (5, pgps.uncertainty(864005000)))
-        pgps.write_location(buf, 0, {"lat": 0, "lon": 0, "acc_mm": 5000, "time": 1000}, 10)  # the clock was set back
+        self.assertEqual((codes[0], codes[3]), (5, offline.uncertainty(864005000)))
+        offline.write_location(buf, 0, {"lat": 0, "lon": 0, "acc_mm": 5000, "time": 1000}, 10)  # the clock was set back
         self.assertEqual(buf[10], 5)
 
 
@@ -129,7 +129,7 @@ class Elements(unittest.TestCase):
     def made(self, flags, mask, held=True, place=PLACE):
         buf = memoryview(bytearray(2048))
         buf[19 : 19 + 2006] = prediction(START)
-        start, end = pgps.elements(buf, held, {"flags": flags, "systems": {1: (mask, 0)}}, self.NOW_MS, place)
+        start, end = offline.elements(buf, held, {"flags": flags, "systems": {1: (mask, 0)}}, self.NOW_MS, place)
         if not end:
             return None
         found = []
@@ -168,7 +168,7 @@ class Elements(unittest.TestCase):
 
     def test_a_receiver_without_gps(self):
         buf = memoryview(bytearray(2048))
-        self.assertEqual(pgps.elements(buf, True, {"flags": 0, "systems": {}}, self.NOW_MS, None), (0, 0))
+        self.assertEqual(offline.elements(buf, True, {"flags": 0, "systems": {}}, self.NOW_MS, None), (0, 0))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""gnss.predictions: predictions on flash: resume, wrong files, the tail, and power cuts.
+"""gnss.predictions, gnss.download: predictions on flash: resume, wrong files, the tail, and power cuts.
 
 On MicroPython the store lies on littlefs2 on a simulated chip.
 """
@@ -6,7 +6,7 @@ On MicroPython the store lies on littlefs2 on a simulated chip.
 import os
 import unittest
 
-from gnss import pgps, predictions
+from gnss import download, pgps, predictions
 from harness.aio import run
 from harness.flashsim import MODES
 from harness.fota_kit import MICROPYTHON, Disk
@@ -29,7 +29,7 @@ class Store(unittest.TestCase):
         return job
 
     def get(self, source, job=None):
-        return run(predictions.download(self.folder, job or self.begin(), source.read, self.buf))
+        return run(download.download(self.folder, job or self.begin(), source.read, self.buf))
 
     def found(self, gps_s):
         mv = self.buf[:2006]
@@ -214,7 +214,7 @@ class PowerCuts(unittest.TestCase):
         if job is None:
             job = {"key": "https://h/p", "start": START, "count": 4}
             predictions.begin(folder, job)
-        run(predictions.download(folder, job, Source(data).read, buf))
+        run(download.download(folder, job, Source(data).read, buf))
 
     def judge(self, disk, buf):
         """-> how many predictions are there; each of them is right."""

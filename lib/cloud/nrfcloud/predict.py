@@ -1,6 +1,6 @@
 """FETCH and GET loc/pgps of nRF Cloud: predicted ephemerides for the days without a network (nrfcloud.md 5.4, 10).
 
-The service names a file; it comes through the proxy and stays on flash (gnss.predictions). RAM: the caller's buffer.
+The service names a file; it comes through the proxy (shelf.py) and stays on flash (gnss.predictions).
 """
 
 import json
@@ -17,7 +17,6 @@ from cloud.nrfcloud import jobs
 _CBOR = const(60)
 _PERIOD_S = const(14400)
 _PERIOD_MIN = const(240)
-_SERVER_ERROR = const(0xA0)
 _NO_FETCH = (0x82, 0x85, 0x8F)  # 4.02, 4.05, 4.15: about how it was asked
 # By key on the wire 1 to 4, which is the CDDL's order, and by name in a query
 _NAMES = ("predictionCount", "predictionIntervalMinutes", "startGpsDay", "startGpsTimeOfDaySeconds")
@@ -73,48 +72,39 @@ async def _where(cloud, count, start):
     return await predictions_at(cloud, count, day, second, True)
 
 
-async def predictions(cloud, folder, count, mv):
+async def predictions_due(cloud, folder, count):
     """Verb of cloud.base. Asks for what is missing at the end when no more than half is left."""
     from gnss import predictions as shelf
     from gnss.pgps import PgpsError, gps_time
 
     now = clock.now()
     if now is None:
-        return 0
+        return None
     try:
         left, start = shelf.reach(folder, gps_time(now))
         job = shelf.pending(folder)
-        if job and not job["start"] <= start < job["start"] + job["count"] * _PERIOD_S:
-            job = None
-        if job is None:
-            if left > count // 2:
-                return 0
-            count -= left
-            job = {"key": await _where(cloud, count, start), "start": start, "count": count}
-            shelf.begin(folder, job)
-
-        def read(offset, view):
-            return cloud.update_read(job, offset, view)
-
-        try:
-            return await shelf.download(folder, job, read, mv)
-        except coap.Refused as refused:
-            if refused.code < _SERVER_ERROR and refused.retry_after is None:
-                shelf.discard(folder)  # the file is not there any more: ask anew the next time
-            raise
+        if job and job["start"] <= start < job["start"] + job["count"] * _PERIOD_S:
+            return job
+        if left > count // 2:
+            return None
+        count -= left
+        job = {"key": await _where(cloud, count, start), "start": start, "count": count}
+        shelf.begin(folder, job)
+        return job
     except PgpsError as problem:
         raise CloudError(str(problem)) from None
 
 
 def predicted(cloud, folder, need, place, mv):
     """Verb of cloud.base."""
-    from gnss import pgps as made
     from gnss import predictions as shelf
+    from gnss.offline import elements
+    from gnss.pgps import gps_time
 
     now_ms = clock.now_ms()
     if now_ms is None:
         return None
-    held = shelf.find(folder, made.gps_time(now_ms // 1000), mv[19 : 19 + 2006])
-    start, end = made.elements(mv, held, need, now_ms, place)
+    held = shelf.find(folder, gps_time(now_ms // 1000), mv[19 : 19 + 2006])
+    start, end = elements(mv, held, need, now_ms, place)
     log.info("pgps", "%s prediction for now", "a" if held else "no")
     return mv[start:end] if end else None
