@@ -30,7 +30,7 @@ _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
 _RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
-_SCRATCH = const(8192)  # a block or the manifest of an image, a part of assistance data: one piece, made once
+_SCRATCH = const(6144)  # a block or the manifest of an image, a part of assistance data: one piece, made once
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 

@@ -137,14 +137,14 @@ def manifest(root, slot):
 
 
 def _hash_file(path, buf):
-    """Return (size, SHA-256) of a file; raises OSError."""
+    """Return (size, first 16 bytes of the SHA-256) of a file; raises OSError."""
     digest = sha256()
     size = 0
     with open(path, "rb") as f:
         while True:
             n = f.readinto(buf)
             if not n:
-                return size, digest.digest()
+                return size, digest.digest()[:16]
             digest.update(memoryview(buf)[:n])
             size += n
 

@@ -23,7 +23,7 @@ BLOCK_SIZE = 4096
 _MAGIC = b"GWB1"
 _ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # RSA-3072
-_FILES_MAX = const(128)
+_FILES_MAX = const(192)
 _HASH_CUT = const(16)
 _DEPTH = const(3)
 _PATH_MAX = const(48)
@@ -243,7 +243,7 @@ def _keys(source):
 
 
 def files(source):
-    """Yield (path, size, sha256) of a manifest's files, in the order in which they lie in the payload."""
+    """Yield (path, size, first 16 bytes of its SHA-256) of a manifest's files, in the order in which they lie in the payload."""
     for i in _keys(source):
         name, kind, _, high = _FIELDS[i]
         value = _item(source, kind, high, "field", name)
@@ -265,8 +265,8 @@ def _rows(source, count):
             raise ManifestError("path", path)
         before = path
         size = _item(source, int, 0, "files")
-        digest = _item(source, bytes, 32, "files")
-        if not size or len(digest) != 32:
+        digest = _item(source, bytes, _HASH_CUT, "files")
+        if not size or len(digest) != _HASH_CUT:
             raise ManifestError("files")
         yield path, size, digest
 

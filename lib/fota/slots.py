@@ -192,7 +192,7 @@ def _copy(source, path, size, view, manifest, name):
             left -= n
     finally:
         f.close()
-    return digest.digest()
+    return digest.digest()[:16]
 
 
 def _make_folders(target, path):

@@ -149,7 +149,7 @@ def fields(files, version="1.1.0", sequence=2):
     blocks = [sha256(payload[i : i + BLOCK]).digest()[:16] for i in range(0, len(payload), BLOCK)]
     return {
         1: 1, 2: sequence, 3: version, 4: CLASS, 5: 0, 6: "app", 7: len(payload), 8: sha256(payload).digest(),
-        9: BLOCK, 10: b"".join(blocks), 11: [[p, len(c), sha256(c).digest()] for p, c in files], 12: 0, 13: KEY.id,
+        9: BLOCK, 10: b"".join(blocks), 11: [[p, len(c), sha256(c).digest()[:16]] for p, c in files], 12: 0, 13: KEY.id,
     }  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_manifest_as_a_foreign_decoder_sees_it(key):
     blocks = [payload[i : i + 4096] for i in range(0, len(payload), 4096)]
     assert doc[10] == b"".join(hashlib.sha256(block).digest()[:16] for block in blocks)
     assert [row[0] for row in doc[11]] == sorted(FILES)
-    assert all(row[2] == hashlib.sha256(FILES[row[0]]).digest() for row in doc[11])
+    assert all(row[2] == hashlib.sha256(FILES[row[0]]).digest()[:16] for row in doc[11])
     assert doc[13] == keys.key_id(keys.modulus(key))
     keys.verify(key.public_key(), manifest, signature)
     assert (len(image) - len(payload)) % 1024 == 0
@@ -111,7 +111,7 @@ def test_a_damaged_bundle_is_refused(key, damage):
         ({"A.mpy": b"x"}, {}),
         ({"MANIFEST": b"x"}, {}),
         ({"a" * 49: b"x"}, {}),
-        ({f"file{i}.mpy": b"x" for i in range(129)}, {}),
+        ({f"file{i}.mpy": b"x" for i in range(193)}, {}),
         (FILES, {"version": "1.0 beta"}),
         (FILES, {"version": ""}),
         (FILES, {"device_class": "Unix"}),

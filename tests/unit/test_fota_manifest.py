@@ -58,7 +58,7 @@ class GoodTest(unittest.TestCase):
             (("a/b", "a/c"), 6),
             (("a-b/c", "a/b", "a/c/d", "a/e", "b/c/d"), 2 + 5 + 2 * 5),
         ):
-            table = [[path, 1, bytes(32)] for path in paths[:-1]] + [[paths[-1], 5706 - len(paths), bytes(32)]]
+            table = [[path, 1, bytes(16)] for path in paths[:-1]] + [[paths[-1], 5706 - len(paths), bytes(16)]]
             extra = (5706 - len(paths)) // 4096
             self.assertEqual(_with(k11=table).flash_blocks, blocks + extra)
 
@@ -125,7 +125,7 @@ class RefusalTest(unittest.TestCase):
         self.refuses("signature", _load, seal(raw, b"x", signature.to_bytes(384, "big"), psize=5705))
 
     def test_fields(self):
-        row = [_FILES[0][0], 5705, bytes(32)]
+        row = [_FILES[0][0], 5705, bytes(16)]
         for reason, changes in (
             ("field", {"k1": 2}),
             ("field", {"k2": 0}),
@@ -152,11 +152,12 @@ class RefusalTest(unittest.TestCase):
             ("files", {"k11": [[row[0], 5706, row[2]]]}),
             ("files", {"k11": [[row[0], 0, row[2]]]}),
             ("files", {"k11": [[row[0], b"5705", row[2]]]}),
-            ("files", {"k11": [["a", 5705, bytes(32)], ["b", 1 << 63, bytes(32)]]}),
-            ("files", {"k11": [[row[0], 5705, bytes(31)]]}),
-            ("path", {"k11": [["b", 5000, bytes(32)], ["a", 705, bytes(32)]]}),
-            ("path", {"k11": [["a", 5000, bytes(32)], ["a", 705, bytes(32)]]}),
-            ("field", {"k11": [["f%03d" % i, 1, bytes(32)] for i in range(129)]}),
+            ("files", {"k11": [["a", 5705, bytes(16)], ["b", 1 << 63, bytes(16)]]}),
+            ("files", {"k11": [[row[0], 5705, bytes(15)]]}),
+            ("files", {"k11": [[row[0], 5705, bytes(32)]]}),
+            ("path", {"k11": [["b", 5000, bytes(16)], ["a", 705, bytes(16)]]}),
+            ("path", {"k11": [["a", 5000, bytes(16)], ["a", 705, bytes(16)]]}),
+            ("field", {"k11": [["f%03d" % i, 1, bytes(16)] for i in range(193)]}),
             ("field", {"k12": 2}),
             ("field", {"k13": bytes(7)}),
         ):
@@ -167,8 +168,8 @@ class RefusalTest(unittest.TestCase):
         for path in ("../app.mpy", "a/../b", "/app.mpy", "a//b", "", "a/", ".", "..", ".hidden", "a/b/c/d", "App.mpy",
                      "MANIFEST", "a b", "a\\b", "a\0b", "a\nb", "\u00e4", "-x", "x" * 49, "con:", "f.tmp"):  # fmt: skip
             with self.subTest(path=path):
-                self.refuses("path", lambda path=path: _with(k11=[[path, 5705, bytes(32)]]))
-        self.refuses("path", lambda: _with(k11=[[b"a", 5705, bytes(32)]]))
+                self.refuses("path", lambda path=path: _with(k11=[[path, 5705, bytes(16)]]))
+        self.refuses("path", lambda: _with(k11=[[b"a", 5705, bytes(16)]]))
 
     def test_structure(self):
         values = fields(_FILES)

@@ -182,7 +182,7 @@ class RefusalTest(SlotsTest):
     def test_a_file_table_that_lies_about_a_file(self):
         self.boot()
         values = fields(_NEW)
-        values[11][1][2] = bytes(32)
+        values[11][1][2] = bytes(16)
         image = seal(manifest_bytes(values), b"".join(c for _, c in _NEW))
         self.refuses("changed", self.slots.install, self.fetch(image))
 

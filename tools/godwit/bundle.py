@@ -34,7 +34,7 @@ FACTORY_FILES = ("boot.py", "bootsel.py", "main.py")  # at the root of the flash
 _ALIGN = 1024
 _HASH_CUT = 16
 _MANIFEST_MAX = 8192
-_FILES_MAX = 128
+_FILES_MAX = 192
 _ZIP_MAX = 1333333 // 4 * 3  # nRF Cloud takes at most that many base64 characters
 _PATH = re.compile(r"[a-z0-9_][a-z0-9_.-]*(/[a-z0-9_][a-z0-9_.-]*){0,2}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -79,7 +79,7 @@ def build_bundle(
             8: hashlib.sha256(payload).digest(),
             9: BLOCK_SIZE,
             10: _block_hashes(payload),
-            11: [[path, len(files[path]), hashlib.sha256(files[path]).digest()] for path in order],
+            11: [[path, len(files[path]), hashlib.sha256(files[path]).digest()[:_HASH_CUT]] for path in order],
             12: flags,
             13: key_id,
         }
