@@ -247,6 +247,15 @@ def test_bad_tokens(twin):
         assert (answer.status_code, answer.json()["code"]) == (401, 40100), text
 
 
+def test_evaluation_token_marks_the_service(twin):
+    made = twin.rest.post("/v1/account/service-evaluation-token").raise_for_status().json()["token"]
+    headers = {"Authorization": f"Bearer {made}", "x-custom-device-id": "evaluated"}
+    for name, body, service in (("cell", {"lte": [_CELL]}, "SCELL_EVAL"), ("ground-fix", _SAMPLE, "MCELL_EVAL")):
+        assert call(twin, "POST", name, json=body, headers=headers).json()["fulfilledWith"] == service
+    assert call(twin, "POST", "agnss", json={"types": [9]}, headers=headers).content.hex() == "0109010000000000"
+    assert call(twin, "GET", "history", headers=headers).status_code == 401
+
+
 def test_device_token_is_for_location_services_only(twin):
     for name in ("location/history", "devices", "messages", "account"):
         assert twin.rest.get(f"/v1/{name}", headers=device_token(twin)).status_code == 401, name
