@@ -157,6 +157,20 @@ def test_save_and_load(modem, twin):
 
 
 @needs_cid
+def test_session_lost_while_it_rests(modem, twin):
+    """The cloud forgot it: loading works, as no packet is sent; only the silence afterwards tells. Then a new one."""
+    handle = connect(modem)
+    authenticate(modem, handle, twin)
+    modem.terminal.ok(f"AT#XSSOCKETOPT={handle},1,19,1")
+    twin.faults(drop_sessions=True)
+    unknown = twin.records()["totals"]["cid_unknown"]
+    modem.terminal.ok(f"AT#XSSOCKETOPT={handle},1,20,1")
+    assert request(modem, handle, GET, "state", wait_s=1) is None
+    assert twin.records()["totals"]["cid_unknown"] == unknown + 1
+    assert request(modem, connect(modem), GET, "state") == "4.01"
+
+
+@needs_cid
 def test_four_may_rest(modem, twin):
     handles = [connect(modem) for _ in range(5)]
     for handle in handles[:4]:
