@@ -8,6 +8,7 @@ is exponential with jitter and a cap (nrfcloud.md 14.2: 500, 502, 503, 504).
 from __future__ import annotations
 
 import random
+import ssl
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class Api:
             timeout=timeout_s,
             # a proxy of the environment must never see loopback calls
             trust_env=not places.is_loopback(httpx.URL(base).host),
+            verify=_trusted(base) if transport is None else True,
             transport=transport,
         )
 
@@ -155,6 +157,16 @@ class Api:
 
     def _backoff(self, attempt: int) -> float:
         return min(_CAP_S, _FIRST_S * 2 ** (attempt - 1)) * (0.5 + self._jitter() / 2)
+
+
+def _trusted(base: str) -> ssl.SSLContext | bool:
+    """Whom to trust: SSL_CERT_FILE and SSL_CERT_DIR count for loopback as well, which httpx ties to proxies."""
+    if not base.startswith("https:"):
+        return True
+    try:
+        return httpx.create_ssl_context(trust_env=True)
+    except OSError as error:  # ssl.SSLError is one
+        raise CloudError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error.strerror or error}") from error
 
 
 def part(text: str) -> str:
