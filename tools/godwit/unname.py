@@ -2,8 +2,9 @@
 
 The compiler makes a name of every text of up to 10 characters, and a name stays in the heap for good. A text inside of
 a constant tuple is an object of the module instead, which goes when the module goes. So where only modules of
-`cold.COLD` have it, and nothing in the tree is called so, `"alt_mm"` becomes `("alt_mm",)[0]`: 3 bytes of code more
-each time, and one name less in tables that double at 640 and 1280. Lines stay. bundle.py calls it after shorten.py.
+`cold.COLD` have it, and nothing in the tree is called so, `"alt_mm"` becomes `("alt_mm",)[0]`: about 44 bytes more
+while the module is loaded, and one name less in tables that double at 640 and 1280. That is worth it for a text that
+occurs once, and for more as the limit comes near (`_MOST_USES`). Lines stay. bundle.py calls it after shorten.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import defaultdict
 from .squeeze import module_name
 
 _INTERNED = 10  # characters; MICROPY_ALLOC_PARSE_INTERN_STRING_LEN
+_MOST_USES = 1
 _BLOCKS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _BY_NAME = {"getattr", "setattr", "hasattr", "delattr", "__import__"}
 _COLD_FILE = "cold.py"
@@ -27,11 +29,13 @@ def unname(sources: dict[str, str]) -> dict[str, str]:
     cold = cold_modules(sources[_COLD_FILE])
     taken = set().union(*map(_identifiers, trees.values()))
     places = {path: _texts(tree) for path, tree in trees.items()}
-    homes = defaultdict(set)
+    homes = defaultdict(list)
     for path, nodes in places.items():
         for node in nodes:
-            homes[node.value].add(module_name(path) in cold)
-    old = {text for text, kinds in homes.items() if kinds == {True} and text not in taken}
+            homes[node.value].append(module_name(path) in cold)
+    old = {
+        text for text, kinds in homes.items() if all(kinds) and len(kinds) <= _MOST_USES and text not in taken
+    }
     return {
         path: _rewrite(sources[path], [node for node in nodes if node.value in old]) for path, nodes in places.items()
     }
