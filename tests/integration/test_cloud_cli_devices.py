@@ -257,7 +257,9 @@ def test_tags_and_names():
     service = Service({"PUT /devices/d/.*": (202, None), "GET /devices/d": {"tags": ["a", "b"]}})
     assert service.run("devices", "tag", "d", "b", "c", "--add").status == 0
     assert service.run("devices", "tag", "d", "b", "--remove").status == 0
-    assert service.run("devices", "tag", "d").status == 0
+    assert service.run("devices", "tag", "d", "--clear").status == 0
+    for wrong in ([], ["a", "--clear"], ["a", "--add", "--remove"], ["--add"]):
+        assert service.run("devices", "tag", "d", *wrong).status == 2
     assert service.bodies("PUT", "/devices/d/tags") == [["a", "b", "c"], ["a"], []]
     assert service.run("devices", "rename", "d", "Pond-1").status == 0
     assert service.bodies("PUT", "/devices/d/name") == ["Pond-1"]

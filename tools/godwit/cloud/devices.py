@@ -79,13 +79,14 @@ def rename(cloud, device, name):
 @click.argument("tags", nargs=-1)
 @click.option("--add", is_flag=True, help="Keep the tags that it has.")
 @click.option("--remove", is_flag=True, help="Take these away, keep the others.")
-def tag(cloud, device, tags, add, remove):
-    """Set the TAGS of a device (none: it has none then); they choose targets of updates."""
+@click.option("--clear", is_flag=True, help="Take all away.")
+def tag(cloud, device, tags, add, remove, clear):
+    """Set the TAGS of a device; they choose targets of updates."""
+    if bool(tags) == clear or add + remove + clear > 1:
+        raise click.UsageError("TAGS, with --add or --remove or neither; or --clear alone")
     for one in tags:
         if not _TAG.fullmatch(one):
             raise CloudError(f"tag {one!r}: of A-Z a-z 0-9 _ . @ : # -")
-    if add and remove:
-        raise click.UsageError("--add or --remove, not both")
     wanted = list(dict.fromkeys(tags))
     if add or remove:
         present = texts(fetch(cloud, device).get("tags"))
