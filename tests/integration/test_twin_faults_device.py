@@ -102,7 +102,8 @@ def test_predictions_that_begin_too_early(rig, tmp_path):
     rig.twin.faults(pgps_stale_days=9)
     try:
         with pytest.raises(DeviceError, match="stale") as caught:
-            rig.do(f"cloud.predictions('{tmp_path}', 2, mv)")
+            job = rig.do(f"cloud.predictions_due('{tmp_path}', 2)")
+            rig.do(f"cloud.predictions('{tmp_path}', {job}, mv)")
         assert caught.value.name == "CloudError"
     finally:
         rig.twin.faults(pgps_stale_days=0)
