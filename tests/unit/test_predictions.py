@@ -141,6 +141,25 @@ class Store(unittest.TestCase):
         for epoch in epochs(6):
             self.assertEqual(self.found(epoch), prediction(epoch))
 
+    def test_what_is_no_whole_prediction_is_written_over(self):
+        """Not ours, as we write whole ones: what another version, or a file system with other habits, may leave."""
+        data = file_of()
+        for left in (b"", data[:5], data[:15], data[:16], data[:16] + b"x" * 700, data[: 16 + 2006] + b"x" * 2005):
+            job = self.begin()
+            with open(self.folder + "/new", "wb") as f:
+                f.write(left)
+            self.get(Source(data), job)
+            for epoch in epochs(3):
+                self.assertEqual(self.found(epoch), prediction(epoch), len(left))
+
+    def test_a_file_with_another_grid_leaves_a_gap(self):
+        """An hour in which neither the last of the first file nor the first of the second serves."""
+        self.get(Source(file_of()))
+        later = START + 3 * PERIOD + 3600
+        self.get(Source(file_of(later, 2)), self.begin(later, 2))
+        self.assertEqual(predictions.reach(self.folder, START), (3, START + 3 * PERIOD))
+        self.assertEqual(self.found(later), prediction(later))
+
     def test_a_download_in_progress_serves_nobody(self):
         with self.assertRaises(Dead):
             self.get(Source(file_of(), fail_at=5000))
