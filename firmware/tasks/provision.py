@@ -58,21 +58,26 @@ class Provision:
         await clock.sleep(_LAG_S)
         return True
 
-    async def offline(self):
-        """Radio off, as the key store asks for; what sessions needed is forgotten meanwhile."""
+    def step(self):
+        """Forget the code that the step before needed: handshake, attaching, the key store."""
         cold.forget()
         gc.collect()
+
+    async def offline(self):
+        """Radio off, as the key store asks for."""
         await self._modem.detach()
+        self.step()
 
     async def online(self):
-        """Radio on, and what the key store needed forgotten."""
+        """Radio on."""
+        self.step()
         await self._online()
-        cold.forget()
-        gc.collect()
 
     async def token(self):
         """-> Identity JWT of the modem."""
-        return await self._modem.jwt("", _TOKEN_S, None)
+        token = await self._modem.jwt("", _TOKEN_S, None)
+        self.step()
+        return token
 
     async def execute(self, correlation, command, parameters):
         """Run one command of the service; -> (None, reply), or (CME code, text) when it was refused."""

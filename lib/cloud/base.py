@@ -44,7 +44,7 @@ Shapes
     node    has the coroutines token() -> a token that names the hardware; offline(), online(): radio off, and on again
             as far as a session needs; execute(correlation, command, parameters) -> (None, reply) or (CME code, text),
             the same correlation again when its answer got lost; and configure(texts), which takes settings as a dict
-            of str, or raises ValueError
+            of str, or raises ValueError; step(): here a node may forget code that it loads when needed
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
             {"type": int, "value": int, "desc": str}

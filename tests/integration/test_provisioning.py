@@ -121,12 +121,13 @@ def make(tmp_path, twin):
         context.__exit__(None, None, None)
 
 
-def onboarding(twin, tag):
-    """The rule `nRF Cloud onboarding` (facts 13.3), with the twin's own CA."""
+def onboarding(twin, tag, more=""):
+    """The rule `nRF Cloud onboarding` (facts 13.3), with the twin's own CA, and `more` PEM behind it."""
+    content = (twin.pki / "ca.pem").read_text() + more
     commands = [
         {"request": {"clientPrivateKeyGeneration": {"secTag": TAG}}},
         {"request": {"cloudAccessKeyGeneration": {"secTag": TAG}}},
-        {"request": {"serverCertificate": {"secTag": TAG, "content": (twin.pki / "ca.pem").read_text()}}},
+        {"request": {"serverCertificate": {"secTag": TAG, "content": content}}},
     ]
     rule = {"name": "nRF Cloud Onboarding", "description": "", "active": True, "commands": commands, "tags": [tag]}
     twin.rest.post("/v1/provisioning-rules", json=rule).raise_for_status()
@@ -184,19 +185,6 @@ def test_a_command_that_fails(make, twin):
     assert [line.split(",")[0] for line in node.modem.terminal.ok("AT%CMNG=1")] == ["%CMNG: 5"]
     assert any("provisioning stopped: %KEYGEN: AT%KEYGEN: 50" in line for line in node.lines)
     assert node.stored() == {"device_id": twin.device, "sample_interval_s": 600, "uplink_interval_s": 1234}
-
-
-def test_settings_that_are_not_the_services(make, twin):
-    node = make(device_id=twin.device, sample_interval_s=600)
-    (node.folder / "data" / "secrets.json").write_text(
-        json.dumps({"key": "%064x" % twin.key.private_numbers().private_value})
-    )
-    node.claim()
-    ids = node.queue({"config": {"uplink_interval_s": "1234", "host": "evil.example"}}, {"finished": {}})
-    assert node.run()["settings"][0]["uplink_interval_s"] == 3600
-    rows = node.commands(ids)
-    assert [row["status"] for row in rows] == ["FAILED", "DISCARDED"]
-    assert rows[0]["response"]["error"]["message"] == "host: not for the cloud to change"
 
 
 def test_not_claimed(make):

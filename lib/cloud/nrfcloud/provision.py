@@ -1,8 +1,9 @@
 """nRF Cloud's provisioning service (nrfcloud.md 13): commands are fetched, run by the node, and answered, until done.
 
 The verb `provision` of cloud.base, loaded for it. A round is one session to fetch, the modem offline while AT commands
-run, and a session to answer, which also fetches the next page. Nothing is kept: what was not answered comes again, so a
-node must be able to run a command twice. RAM: one page of commands (2.5 KB) and its answers while they run.
+run, and a session to answer, which also fetches the next page; settings alone need no more than one. Nothing is kept:
+what was not answered comes again, so a node must be able to run a command twice. RAM: one page of commands (2.5 KB) and
+its answers.
 """
 
 from micropython import const
@@ -31,18 +32,29 @@ async def provision(cloud, node):
     read), coap.CoapError, OSError. `node`: see cloud.base."""
     count = 0
     after = ""
+    page = memoryview(bytearray(_RX))  # one piece, while there is one
     client = await _open(cloud, node)
     try:
         for _ in range(_PAGES):
-            body = await _fetch(client, after)
+            body = await _fetch(client, after, page)
+            node.step()
             if not body:
                 break
-            check(body)
-            client = await client.close()  # None: the modem goes offline, and the session with it
-            answers, after, problem, finished = await _run(node, body)
-            client = await _open(cloud, node)
+            away = check(body)
+            if away:
+                client = await client.close()  # None: the modem goes offline, and the session with it
+                await node.offline()
+            try:
+                answers, after, problem, finished = await _run(node, body)
+            finally:
+                if away:
+                    await node.online()
+            node.step()
+            client = client or await _open(cloud, node)
             await client.request(coap.POST, "p/rsp", payload=join(answers), content_format=_CBOR)
             count += len(answers)
+            answers = None
+            node.step()
             if problem:
                 raise CloudError("provisioning stopped: " + problem)
             if finished:
@@ -56,7 +68,7 @@ async def provision(cloud, node):
 async def _open(cloud, node):
     """-> coap.Client of an authenticated session."""
     tuning = dict(cloud.tuning)
-    tuning["szx"], tuning["max_body"] = _SZX, _RX
+    tuning["szx"] = _SZX
     query = tuple(["%s=%s" % pair for pair in sorted(cloud.versions.items())])
     client = coap.Client(await cloud.connect(), **tuning)
     try:
@@ -75,10 +87,14 @@ async def _open(cloud, node):
     return client
 
 
-async def _fetch(client, after):
-    """-> the next page of commands, CBOR; empty when there is none."""
-    query = ("after=" + after, "rxMaxSize=%d" % _RX, "txMaxSize=%d" % _TX, "limit=%d" % _PAGE)
-    return (await client.request(coap.GET, "p/cmd", query=query)).payload
+async def _fetch(client, after, page):
+    """-> the next commands, CBOR, as the part of `page` that they fill; empty when there is none."""
+    query = ("after=" + after, "rxMaxSize=%d" % len(page), "txMaxSize=%d" % _TX, "limit=%d" % _PAGE)
+
+    def sink(at, data):
+        page[at : at + len(data)] = data
+
+    return page[: (await client.get_blocks("p/cmd", sink, query=query, limit=len(page))).bytes]
 
 
 def commands(body):
@@ -100,14 +116,18 @@ def commands(body):
 
 
 def check(body):
-    """Read a page once for its form, so that nothing of a damaged one is run. Raises CloudError."""
+    """Read a page once for its form, so that nothing of a damaged one is run; -> whether the modem has to be offline
+    for it. Raises CloudError."""
     if not 0x81 <= body[0] <= 0x80 + _MOST and body[0] != 0x9F:
         raise CloudError("a page of %d bytes that is no array of commands" % len(body))
     count = 0
-    for _ in commands(body):
+    away = False
+    for item in commands(body):
         count += 1
+        away = away or item[1] == _AT
     if not 0 < count <= _MOST:
         raise CloudError("a page of %d commands" % count)
+    return away
 
 
 def _is_command(item):
@@ -132,26 +152,18 @@ def _texts(values):
 
 async def _run(node, body):
     """Run the commands of a page until one fails; -> (answers, the last correlation, what went wrong or None, whether
-    "finished" was among them). The modem is online when this returns, or raises."""
+    "finished" was among them)."""
     answers = []
     after = finished = problem = None
-    offline = False
-    try:
-        for item in commands(body):
-            after, form = item[0], item[1]
-            if form == _FINISHED:
-                finished = after  # answered last, and only when nothing failed
-                continue
-            if form == _AT and not offline:
-                offline = True
-                await node.offline()
-            answer, problem = await _one(node, item)
-            answers.append(cbor.dumps(answer))
-            if problem:
-                break
-    finally:
-        if offline:
-            await node.online()
+    for item in commands(body):
+        after = item[0]
+        if item[1] == _FINISHED:
+            finished = after  # answered last, and only when nothing failed
+            continue
+        answer, problem = await _one(node, item)
+        answers.append(cbor.dumps(answer))
+        if problem:
+            break
     if finished and not problem:
         answers.append(cbor.dumps([finished, _FINISHED_OK]))
     return answers, after, problem, finished
