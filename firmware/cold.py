@@ -14,7 +14,7 @@ COLD = (
     ("cbor", "decode encode float64 deterministic floats rare"),
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict provision session shelf state"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
-    ("fota", "fetch manifest slots space verify"),
+    ("fota", "fetch head image manifest slots space verify"),
     ("gnss", "agnss download offline pgps predictions walk"),
     ("journal", "reading recover"),
     ("modem", "convert timers"),

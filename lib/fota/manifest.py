@@ -3,8 +3,8 @@
 Pure: bytes and numbers in, a Manifest or a ManifestError out; no files, no clock. The format is in README.md beside
 this file; it follows RFC 9124 (signed sequence number, vendor class, precursor, digest, size, block hashes). Its
 CBOR is a fixed subset in a fixed order, read here item by item, because the file table decoded at once would cost
-150 bytes a file: it is checked and unpacked row by row. Called by fetch.py (from the cloud) and slots.py (from
-flash). RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
+150 bytes a file: it is checked and unpacked row by row. Called by head.py (from the cloud) and slots.py (from
+flash). RAM: what image.py keeps.
 """
 
 import struct
@@ -14,12 +14,11 @@ from hashlib import sha256
 from micropython import const
 
 from fota import ManifestError
+from fota.image import BLOCK_SIZE, HEADER_SIZE, Header, Manifest
 from fota.verify import pss_verify
 
 _HEADER = "<4sHHIII32s8sI"
-HEADER_SIZE = 64
 MANIFEST_MAX = 8192
-BLOCK_SIZE = 4096
 _MAGIC = b"GWB1"
 _ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # RSA-3072
@@ -54,28 +53,6 @@ _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
 _VERSION_CHARS = _NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Header:
-    """The 64 fixed bytes at the start of a bundle. `raw` is a copy of them: it identifies the image."""
-
-    def __init__(self, raw, key_id, manifest_size, offset, payload_size, digest):
-        self.raw = raw
-        self.key_id = key_id
-        self.manifest_size = manifest_size
-        self.offset = offset
-        self.payload_size = payload_size
-        self.digest = digest
-
-    @property
-    def head_size(self):
-        """Bytes of header, manifest and signature together."""
-        return HEADER_SIZE + self.manifest_size + _KEY_SIZE
-
-    @property
-    def total(self):
-        """Bytes of the whole bundle file."""
-        return self.offset + self.payload_size
-
-
 def parse_header(buf):
     """Return the Header in the first 64 bytes of `buf`; raises ManifestError "magic", "header" or "length"."""
     raw = bytes(buf[:HEADER_SIZE])
@@ -108,7 +85,7 @@ def load(header, body, keys):
     modulus = find_key(keys, header.key_id)
     if not pss_verify(modulus, digest, bytes(view[header.manifest_size :])):
         raise ManifestError("signature")
-    manifest = Manifest(View(view[: header.manifest_size]), digest)
+    manifest = parse(View(view[: header.manifest_size]), digest)
     if manifest.size != header.payload_size:
         raise ManifestError("size")
     if manifest.key_id != header.key_id:
@@ -138,90 +115,74 @@ class View:
         return bytes(self._view[at : at + n])
 
 
-class Manifest:
-    """The decoded manifest. Attributes: those of _FIELDS but the file table, and
+def parse(source, digest):
+    """Return the Manifest read from `source` (a file, or a View) whose SHA-256 is `digest`; raises ManifestError."""
+    manifest = Manifest(digest)
+    for i in _keys(source):
+        name, kind, low, high = _FIELDS[i]
+        value = _item(source, kind, high, "field", name)
+        if not low <= (value if kind is int or kind is list else len(value)) <= high:
+            raise ManifestError("field", name)
+        if i == _FILES:
+            _survey(manifest, source, value)
+        else:
+            setattr(manifest, name, value)
+    if source.read(1):
+        raise ManifestError("fields")
+    if _strange(manifest.version, _VERSION_CHARS) or _strange(manifest.device_class, _NAME_CHARS):
+        raise ManifestError("field", "version")
+    if len(manifest.blocks) != manifest.count * _HASH_CUT:
+        raise ManifestError("blocks")
+    return manifest
 
-    `digest`: SHA-256 of the signed bytes, which is the image's identity; `file_count`; `flash_blocks`: blocks of
-    4096 bytes that the unpacked files need on littlefs, where each file has its own and each folder two.
+
+def _survey(manifest, source, count):
+    """Check the file table and add up what it needs."""
+    manifest.file_count = count
+    blocks = 2
+    left = manifest.size
+    before = ""
+    for path, size, _ in _rows(source, count):
+        left -= size
+        blocks += size // BLOCK_SIZE + 1
+        at = path.find("/")
+        while at >= 0:
+            if before[: at + 1] != path[: at + 1]:  # sorted paths: a folder's files stand together
+                blocks += 2
+            at = path.find("/", at + 1)
+        before = path
+    if left:
+        raise ManifestError("files")
+    manifest.flash_blocks = blocks
+
+
+def check(manifest, device_class, floor, bad=(), component="app"):
+    """Decide whether this node may install the image; raises ManifestError with the first objection.
+
+    `floor`: highest sequence that was ever confirmed here (the running image's, or a later one's);
+    `bad`: digests, cut to 16 bytes, of images that failed here.
     """
+    if manifest.device_class != device_class:
+        raise ManifestError("class", manifest.device_class)
+    if manifest.component != component:
+        raise ManifestError("component", manifest.component)
+    if manifest.digest[:16] in bad:
+        raise ManifestError("blacklisted", manifest.version)
+    if manifest.sequence <= floor:
+        raise ManifestError("sequence", manifest.sequence)
+    if floor < manifest.min_from:
+        raise ManifestError("precursor", manifest.min_from)
 
-    def __init__(self, source, digest):
-        """Read from `source` (a file, or a View); raises ManifestError."""
-        self.digest = digest
-        for i in _keys(source):
-            name, kind, low, high = _FIELDS[i]
-            value = _item(source, kind, high, "field", name)
-            if not low <= (value if kind is int or kind is list else len(value)) <= high:
-                raise ManifestError("field", name)
-            if i == _FILES:
-                self._survey(source, value)
-            else:
-                setattr(self, name, value)
-        if source.read(1):
-            raise ManifestError("fields")
-        if _strange(self.version, _VERSION_CHARS) or _strange(self.device_class, _NAME_CHARS):
-            raise ManifestError("field", "version")
-        if len(self.blocks) != self.count * _HASH_CUT:
-            raise ManifestError("blocks")
 
-    def _survey(self, source, count):
-        """Check the file table and add up what it needs."""
-        self.file_count = count
-        self.flash_blocks = 2
-        left = self.size
-        before = ""
-        for path, size, _ in _rows(source, count):
-            left -= size
-            self.flash_blocks += size // BLOCK_SIZE + 1
-            at = path.find("/")
-            while at >= 0:
-                if before[: at + 1] != path[: at + 1]:  # sorted paths: a folder's files stand together
-                    self.flash_blocks += 2
-                at = path.find("/", at + 1)
-            before = path
-        if left:
-            raise ManifestError("files")
-
-    @property
-    def count(self):
-        """Number of blocks of the payload."""
-        return (self.size + BLOCK_SIZE - 1) // BLOCK_SIZE
-
-    def block_size_of(self, i):
-        """Bytes in block `i`: 4096, or what is left for the last one."""
-        return min(BLOCK_SIZE, self.size - i * BLOCK_SIZE)
-
-    def block_ok(self, i, view):
-        """True when `view` holds exactly the content of block `i`."""
-        want = self.blocks[i * _HASH_CUT : (i + 1) * _HASH_CUT]
-        return len(view) == self.block_size_of(i) and sha256(view).digest()[:_HASH_CUT] == want
-
-    def check(self, device_class, floor, bad=(), component="app"):
-        """Decide whether this node may install the image; raises ManifestError with the first objection.
-
-        `floor`: highest sequence that was ever confirmed here (the running image's, or a later one's);
-        `bad`: digests, cut to 16 bytes, of images that failed here.
-        """
-        if self.device_class != device_class:
-            raise ManifestError("class", self.device_class)
-        if self.component != component:
-            raise ManifestError("component", self.component)
-        if self.digest[:16] in bad:
-            raise ManifestError("blacklisted", self.version)
-        if self.sequence <= floor:
-            raise ManifestError("sequence", self.sequence)
-        if floor < self.min_from:
-            raise ManifestError("precursor", self.min_from)
-
-    def check_code(self, path, start):
-        """Refuse a .mpy file (first bytes `start`) of another format, or with machine code nobody announced."""
-        if not path.endswith(".mpy"):
-            return
-        if len(start) < 4 or start[0] != 0x4D or start[1] != 6:
-            raise ManifestError("mpy", path)
-        # Bits 2..5 of the third byte name the architecture of native code (MicroPython's mpyfiles documentation).
-        if start[2] & 0x3C and not self.flags & _FLAG_NATIVE:
-            raise ManifestError("native", path)
+def check_code(manifest, path, start):
+    """Refuse a .mpy file (first bytes `start`) of another format, or with machine code nobody announced."""
+    if not path.endswith(".mpy"):
+        return
+    if len(start) < 4 or start[0] != 0x4D or start[1] != 6:
+        raise ManifestError("mpy", path)
+    # Bits 2..5 of the third byte name the architecture of native code (MicroPython's mpyfiles documentation).
+    if start[2] & 0x3C and not manifest.flags & _FLAG_NATIVE:
+        raise ManifestError("native", path)
 
 
 def _strange(text, allowed):

@@ -186,7 +186,7 @@ def _copy(source, path, size, view, manifest, name):
             if not n:
                 raise InstallError("short", name)
             if left == size:
-                manifest.check_code(name, bytes(view[: min(n, 4)]))
+                mf.check_code(manifest, name, bytes(view[: min(n, 4)]))
             digest.update(view[:n])
             f.write(view[:n])
             left -= n
