@@ -187,7 +187,8 @@ class _QuietServer(uvicorn.Server):
 
 
 def _bind(kind, host, port, what):
-    sock = socket.socket(socket.AF_INET, kind)
+    # asyncio sets TCP_NODELAY only on sockets that say TCP; without it every REST answer waits 40 ms for a delayed ACK
+    sock = socket.socket(socket.AF_INET, kind, socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else 0)
     try:
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
