@@ -181,10 +181,14 @@ def test_provisioning_paths(twin, modem):
             assert client.request(method, path).dotted == "4.05"
 
 
-def test_suspend_is_not_known(twin):
+def test_suspend_is_not_known_unless_switched_on(twin):
     with Client(twin.coap_port) as client:
         assert client.request(POST, ".dtls/suspend", kind=NON).dotted == "4.04"
+        twin.faults(suspend=True)
         assert client.request(GET, ".dtls/suspend").dotted == "4.04"
+        assert client.request(POST, ".dtls/suspend", kind=NON).dotted == "2.04"
+        twin.faults(suspend=False)
+        assert client.request(POST, ".dtls/suspend").dotted == "4.04"
 
 
 def test_refused(twin):

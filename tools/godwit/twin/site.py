@@ -93,7 +93,7 @@ class Site(resource.Resource):
 
     def _suspend(self, call):
         """What Californium knows and the service perhaps does not: 4.04 unless the switch `suspend` is on."""
-        if call.method != "POST" or not self._faults.as_dict().get("suspend"):
+        if call.method != "POST" or not self._faults.suspend:
             raise not_found("sessions cannot be suspended")
         return changed()
 
