@@ -26,7 +26,7 @@ _RANGES = {
 }
 _CELL = ("mcc", "mnc", "tac", "eci")
 _MAX_TYPES = 32
-_NUMBER = re.compile(r"-?[0-9]{1,10}([.][0-9]{1,10})?")
+_NUMBER = re.compile(r"-?[0-9]{1,10}([.][0-9]{1,17})?")
 _ACCEPTED = (payload.OCTETS, payload.CBOR, payload.JSON)
 # deprecated requestType: what it means
 _REQUEST_TYPES = {"rtLocation": _LOCATION_TYPES, "rtAssistance": _DEFAULT_TYPES, "custom": None}

@@ -145,7 +145,7 @@ def _renamed(item, names):
     return {names[key]: value for key, value in item.items()}
 
 
-def _checked(item, table):
+def _checked(item, table, is_cbor=False):
     if not isinstance(item, dict):
         raise _bad("an object is expected")
     for name, low, high, required, fraction in table.values():
@@ -154,6 +154,8 @@ def _checked(item, table):
             if required:
                 raise _bad(f"{name} is missing")
             continue
+        # dBm are whole numbers in CBOR, any in JSON
+        fraction = fraction or (name == "rsrp" and not is_cbor)
         fits = payload.is_number(value) if fraction else payload.is_int(value)
         if not fits or not low <= value <= high:
             raise _bad(f"{name} is out of range")
@@ -166,14 +168,14 @@ def _cell(cell, is_cbor):
         if not text.isascii() or not text.isdigit() or len(text) > 3:
             raise _bad("mnc is out of range")
         cell = {**cell, "mnc": int(text)}
-    _checked(cell, _CELL)
+    _checked(cell, _CELL, is_cbor)
     neighbours = _list(cell.get("nmr"))
     if len(neighbours) > 5:
         raise _bad("at most 5 neighbours")
     if is_cbor:
         names = {key: row[0] for key, row in _NEIGHBOUR.items()}
         neighbours = [_renamed(item, names) for item in neighbours]
-    return {**cell, "nmr": [_checked(item, _NEIGHBOUR) for item in neighbours]}
+    return {**cell, "nmr": [_checked(item, _NEIGHBOUR, is_cbor) for item in neighbours]}
 
 
 def _access_point(point):

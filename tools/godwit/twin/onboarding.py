@@ -68,16 +68,17 @@ def pipes(text):
     return [item for item in text.split("|") if item]
 
 
-def token_key(token, device, tenant, identity_key, now_s):
+def token_key(token, device, tenant, identity, now_s):
     """The public key (PEM) of the device whose onboarding token this is. Raises ApiError 422.
 
     The token is the device's own ES256 JSON Web Token for this team (`aud` or `tenantId` when it says one), verified
-    with the identity key of its manufacture, else with the key that it brings itself (`jwk` in its header).
+    with the identity key of its manufacture (`identity`, PEM or None), else with the key that it brings itself (`jwk`
+    in its header).
     """
     try:
         head, claims = (_part(token, number) for number in (0, 1))
         own = _jwk_pem(head["jwk"]) if "jwk" in head else None
-        pem = identity_key(device) or own
+        pem = identity or own
         found = auth.verify(token.encode(), lambda _: pem, now_s)
     except auth.AuthError as exc:
         raise invalid(f"onboardingToken: {exc}") from exc

@@ -67,7 +67,7 @@ class Records:
         self._emit("auth", session=call.session.id, device=device, code=code.dotted, ok=reason is None, reason=reason)
 
     def request(self, call, answer, bytes_in):
-        """One request (`kind` CON or NON) and its answer: bytes of payload and Content-Format (None without) of each."""
+        """One request (`kind` CON or NON) and its answer: bytes of payload, Content-Format (or None) of each."""
         form = answer.opt.content_format
         fields = {
             "session": call.session.id,

@@ -19,6 +19,7 @@ from .errors import ACCESS_DENIED, BAD_REQUEST, NOT_FOUND, USAGE_LIMIT, ApiError
 from .rest_caller import OPERATOR
 
 _MAX_BODY = 24 << 20
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _CODES = {401: ACCESS_DENIED, 404: NOT_FOUND}
 
 
@@ -43,7 +44,7 @@ def make_app(callers, records, tables, checks, faults):
             paths.setdefault(path, {})[method] = _wrap(
                 handler, partial(before, method=method, who=who), records, checks.find(method, path)
             )
-    routes = [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in paths.items()]
+    routes = [Route(path, _by_method(handlers), methods=_METHODS) for path, handlers in paths.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
     app.router.redirect_slashes = False
     return app
@@ -108,10 +109,15 @@ def text_list(value, name, limit=1000):
 
 
 def _by_method(handlers):
-    """One route per path, so that a 405 names all its methods."""
+    """One route per path, which stands for all methods: a fixed path is not one with an id where it has no method."""
+    handlers = {**({"HEAD": handlers["GET"]} if "GET" in handlers else {}), **handlers}
 
     async def endpoint(request):
-        return await (handlers.get(request.method) or handlers["GET"])(request)  # GET serves HEAD too
+        handler = handlers.get(request.method)
+        if handler is None:
+            error = ApiError(405, BAD_REQUEST, f"{request.method} is not allowed here")
+            return JSONResponse(error.body(), status_code=405, headers={"Allow": ", ".join(sorted(handlers))})
+        return await handler(request)
 
     return endpoint
 

@@ -2,7 +2,7 @@
 
 What does not fit is ApiError 422 (nRF code 42200) with the place and the reason in its message; JSON that is none is
 400. Query parameters that the document does not know are let through, as the service does. Operations marked
-x-checks-itself (location, provisioning) are left to their handlers.
+x-checks-itself (location, provisioning) are left to their handlers, but for x-custom-device-id.
 Called by rest_app.py before a handler; the values it read are request.state.values and request.state.json.
 """
 
@@ -36,8 +36,10 @@ class Checks:
             for method, operation in item.items():
                 body = operation.get("requestBody")
                 key = (method.upper(), _bare(document["servers"][0]["url"] + path))
-                if not operation.get("x-checks-itself"):
-                    self._operations[key] = _Operation(operation, body, document["components"])
+                if operation.get("x-checks-itself"):
+                    ids = [item for item in operation.get("parameters", ()) if item["name"] == "x-custom-device-id"]
+                    operation, body = {"parameters": ids}, None
+                self._operations[key] = _Operation(operation, body, document["components"])
 
     def find(self, method, path):
         """The operation of a route (its path template), None when there is nothing to check."""

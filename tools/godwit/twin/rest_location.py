@@ -80,7 +80,7 @@ class LocationRoutes:
         cell = {name: _integer(given.get(name), name) for name in ("mcc", "tac", "eci")}
         cell["mnc"] = given.get("mnc")
         if given.get("rsrp") is not None:
-            cell["rsrp"] = _integer(given["rsrp"], "rsrp")
+            cell["rsrp"] = _decimal(given["rsrp"], "rsrp")
         fix = self._locate(request, {"lte": [cell]})
         if form == "json":
             return {name: fix[name] for name in ("lat", "lon", "uncertainty")}
@@ -238,6 +238,12 @@ def _integer(text, name):
     if text is None or not re.fullmatch(r"-?[0-9]{1,10}", text):
         raise invalid(f"{name} is a number")
     return int(text)
+
+
+def _decimal(text, name):
+    if not _COORDINATE.fullmatch(text):
+        raise invalid(f"{name} is a number")
+    return float(text)
 
 
 def _degrees(request, name, limit):

@@ -18,14 +18,13 @@ _CSV_TYPES = ("", "text/csv", "text/plain", "application/octet-stream")
 
 
 class OnboardRoutes:
-    """Handlers of onboarding and /v1/bulk-ops-requests. `identity_key(device)` gives the PEM that the factory knows."""
+    """Handlers of onboarding and /v1/bulk-ops-requests."""
 
-    def __init__(self, store, devices, products, downloads, identity_key):
+    def __init__(self, store, devices, products, downloads):
         self._store = store
         self._devices = devices
         self._products = products
         self._downloads = downloads
-        self._identity_key = identity_key
 
     def routes(self):
         """(method, path, handler) triples; fixed paths before the one with an id."""
@@ -50,7 +49,9 @@ class OnboardRoutes:
 
     async def associate(self, request):
         """Take a product into the account."""
-        code = (await read_body(request)).decode("utf-8", "replace").strip().strip('"')
+        code = (await read_body(request)).decode("utf-8", "replace").strip()
+        if len(code) > 2 and code[0] == code[-1] == '"':  # a JSON string, as the specification's sample has it
+            code = code[1:-1]
         if not code:
             raise invalid("the body is the ownership code")
         self._products.associate(request.path_params["deviceId"], code, request.state.values.get("subType"))
@@ -114,9 +115,10 @@ class OnboardRoutes:
         if (certificate is None) == (token is None):
             raise invalid("a device has either a certificate or an onboardingToken")
         if token is not None:
-            certificate = onboarding.token_key(
-                token, device, self._store.tenant, self._identity_key, self._store.now_ms() // 1000
-            )
+            # the key of its manufacture, which PUT /twin/identities tells
+            identity = self._store.value("SELECT public_key FROM identity WHERE uuid = ?", device)
+            now_s = self._store.now_ms() // 1000
+            certificate = onboarding.token_key(token, device, self._store.tenant, identity, now_s)
         self._devices.onboard(device, certificate, sub_type, tags, types or ("APP",))
 
     @staticmethod

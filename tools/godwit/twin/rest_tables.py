@@ -25,7 +25,7 @@ def tables(twin):
         TwinRoutes(twin),
         AccountRoutes(store, devices, twin.tokens, twin.limits),
         TeamRoutes(TeamDevices(store)),
-        OnboardRoutes(store, devices, twin.products, twin.downloads, twin.provisioning.identity_key),
+        OnboardRoutes(store, devices, twin.products, twin.downloads),
         DeviceRoutes(store, devices, twin.products, twin.downloads, twin.fota),
         MessageRoutes(store, devices, twin.inbox, twin.downloads, twin.limits),
         FotaRoutes(store, twin.bundles, twin.fota),

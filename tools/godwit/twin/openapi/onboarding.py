@@ -44,7 +44,7 @@ OPERATIONS = [
        _ACCEPTED, _TAG, body=raw_body(_CSV, TEXT)),
     op("PUT", "/association/{deviceId}", "AssociateDevice", "Add a product to the account by its ownership code",
        {202: answer("Associated")}, _TAG, [query("subType", _SUB_TYPE, "A type of one's own")],
-       raw_body(["text/plain"], TEXT), errors=(400, 404)),
+       raw_body(["text/plain"], {"type": "string", "pattern": "\\S"}), errors=(400, 404)),
     op("GET", "/bulk-ops-requests", "ListBulkOpsRequests", "Bulk operations, newest first",
        {200: answer("Bulk operations", page_of(ref("BulkOpsRequest")))}, _BULK,
        [query("status", _STATUS, "Only these"), *dates("startRequestedAt", "endRequestedAt"), *PAGE]),

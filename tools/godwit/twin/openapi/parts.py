@@ -69,7 +69,8 @@ def page_of(items):
 
 def query(name, schema, text="", required=False, **more):
     """A query parameter."""
-    return {"name": name, "in": "query", "required": required, "schema": schema, "description": text, **more}
+    result = {"name": name, "in": "query", "required": required, "schema": schema, **more}
+    return {**result, "description": text} if text else result
 
 
 def header(name, schema, text="", required=False):
@@ -80,7 +81,7 @@ def header(name, schema, text="", required=False):
 PAGE = [
     query("pageLimit", {"type": "integer", "format": "int32", "minimum": 1, "maximum": 100, "default": 10},
           "Maximum number of items in the answer"),
-    query("pageNextToken", TEXT, "From the answer before, for the page that follows it"),
+    query("pageNextToken", {"type": "string", "pattern": "^[0-9a-f]{1,15}$"}, "Where the answer before ended"),
 ]  # fmt: skip
 SORT = query("pageSort", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "Order of the items")
 
@@ -125,7 +126,8 @@ def op(method, path, name, text, answers, tag=None, parameters=(), body=None, er
     if body:
         statuses.add(413)
     responses = {str(status): value for status, value in answers.items()}
-    responses |= {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in sorted(statuses)}
+    for status in sorted(statuses - answers.keys()):
+        responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     operation = {"operationId": name, "summary": text, "responses": responses, **more}
     if tag:
         operation["tags"] = [tag]
