@@ -2,7 +2,7 @@
 
 A switch is a value that stays (`int`, `float`, `bool`, a choice), a count that is used up ("count"), a list of
 numbers of things to come ("at", counted from when it was set, the next one is 1), or an action that is done
-once ("once"). What each one does is in README.md; what it did so far is counted in `struck`.
+once ("once"). What each one does is in FAULTS.md; what it did so far is counted in `struck`.
 Called by link.py for every datagram, by site.py for every request, and where the fault is.
 """
 
