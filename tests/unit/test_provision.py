@@ -147,6 +147,11 @@ class Provisioning(unittest.TestCase):
             self.play([Answer(), self.page(["a", 1, {"bad": "1"}], ["f", 2]), Answer()], Node())
         self.assertEqual(self.answered(), [["a", 99, 0, "bad: no such setting"]])
 
+    def test_finished_is_not_said_when_something_failed_behind_it(self):
+        with self.assertRaises(base.CloudError):
+            self.play([Answer(), self.page(["f", 2], ["a", 1, {"bad": "1"}]), Answer()], Node())
+        self.assertEqual(self.answered(), [["a", 99, 0, "bad: no such setting"]])
+
     def test_online_again_whatever_happens(self):
         node = Node({"3,1,1": OSError(104)})
         with self.assertRaises(OSError):
