@@ -94,7 +94,7 @@ class App:
             auth="auth/" + self.config["auth"],
         )
 
-    def _part(self, name):
+    def part(self, name):
         """-> the part `name` of parts.py, made now."""
         import parts
 
@@ -104,10 +104,10 @@ class App:
         """-> list of (name, task) that live as long as the node; the order is the order of starting."""
         state, config, records = self.state, self.config, self.records
         errands = (
-            Errand("shadow", self._part),
-            Errand("uplink", self._part, early=state.records),
-            Errand("locate", self._part, patience_s=_PATIENCE_S),
-            Errand("update", self._part),
+            Errand("shadow", self.part),
+            Errand("uplink", self.part, early=state.records),
+            Errand("locate", self.part, patience_s=_PATIENCE_S),
+            Errand("update", self.part),
         )
         tasks = [
             ("health", Health(state, config, records, self.heap, board.feed_watchdog)),
@@ -116,7 +116,7 @@ class App:
             ("errands", Errands(state, errands)),
         ]
         if self.running["pending"]:
-            tasks.append(("trial", self._part("trial")))
+            tasks.append(("trial", self.part("trial")))
         return tasks
 
     def restart(self):

@@ -97,4 +97,5 @@ def _settle():
 def trial(app):
     from tasks.trial import Trial
 
-    return Trial(app.state, slots(app), app.running, app.restart)
+    part = app.part  # a method of what stays, so that nothing of this file does
+    return Trial(app.state, lambda: part("slots"), app.running, app.restart)

@@ -14,9 +14,11 @@ _GATE_S = const(600)
 
 
 class Trial:
-    def __init__(self, state, slots, running, restart):
+    """`make_slots()` -> lib/fota Slots, which are 11 KB that a trial can wait without."""
+
+    def __init__(self, state, make_slots, running, restart):
         self._state = state
-        self._slots = slots
+        self._make_slots = make_slots
         self._running = running
         self._restart = restart
 
@@ -26,6 +28,6 @@ class Trial:
         if not await clock.wait(self._state.reported, _GATE_S):
             log.error("fota", "version %s reached nobody in %d s: restarting", version, _GATE_S)
             self._restart()
-        self._slots.confirm()
+        self._make_slots().confirm()
         self._running["pending"] = False
         log.info("fota", "version %s confirmed by an authenticated round trip", version)

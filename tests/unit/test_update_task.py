@@ -124,7 +124,7 @@ class Node(unittest.TestCase):
     def live(self, until):
         tasks = [Errands(self.state, (Errand("update", self.make),)).run()]
         if self.running["pending"]:
-            tasks.append(Trial(self.state, self.slots, self.running, self.restart).run())
+            tasks.append(Trial(self.state, lambda: self.slots, self.running, self.restart).run())
         try:
             together(*tasks, until=until)
         except Restarted:
