@@ -9,9 +9,9 @@ from twin_support import running
 
 from godwit.twin import provisioning_cose
 
-# Published by Nordic with its tools (nRFCloud/utils, README): a claim token and a key of the same modem. Its identity
-# key is nowhere published; this is the only one under which both signatures hold (an ECDSA signature and its message
-# leave two candidates).
+# Published by Nordic with its tools (nRFCloud/utils, README): a claim token and two keys of one modem. Its identity
+# key is nowhere published; this is the only one under which all three signatures hold (an ECDSA signature and its
+# message leave two candidates).
 REAL_UUID = "50363154-3931-44f0-8022-121b6401627d"
 REAL_CLAIM = (
     "2dn3hQFQUDYxVDkxRPCAIhIbZAFifQNQGv86y_GmR2SiY0wmRsHGVFDT791_BPH8YOWFiyCHND1q.0oRDoQEmoQRBIfZYQGuXwJliinHc6xDPruiy"
@@ -21,6 +21,13 @@ REAL_KEY = (
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZKgDx0O0FKa7i1yFoxYngNdV5Csyi4rEPHcFTfeBVtkkJX-G0QZs-yesfzIaPs91b4x5xYN_g28k63gk"
     "eVMJwA.0oRDoQEmoQRBIVhL2dn3hQhQUDYxVDkxRPCAIhIbZAFifUEQWCDlovwqMVoJ1W-x93Tqypy2v_1ALv3-GCF1R9gYIy2WVlBQXvxKqA9JTveFh"
     "3nVwce-WEAMltwSSkVh8jSBPhP79ndSG0HJTOaTF9SExIq-FstjdLUW2inxdvVfqzLa05rgXqxshN5vfQIs22QT-swCt30h"
+)
+REAL_CSR = (  # AT%KEYGEN=17,2,0 of the same modem, of a firmware that wrote a NULL beside ecdsa-with-SHA256
+    "MIIBCjCBrwIBADAvMS0wKwYDVQQDDCQ1MDM2MzE1NC0zOTMxLTQ0ZjAtODAyMi0xMjFiNjQwMTYyN2QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQq"
+    "D6pNfa29o_EXnw62bnQWr8-JqsNh_HZxS3k3bMD4KZ8-qxnvgeoiqQ5zAycEP_Wcmzqypvwyf3qWMrZ2VB5aoB4wHAYJKoZIhvcNAQkOMQ8wDTALBgNV"
+    "HQ8EBAMCA-gwDAYIKoZIzj0EAwIFAANIADBFAiEAv7OLZ_dXbszfhhjcLMUT72wTmw-z6GlgWxVhyWgR27ACIAvY_lPu3yfYZY5AL6uYTkUFp4GQkbSO"
+    "UC_lsHyCxOuG.0oRDoQEmoQRBIVhL2dn3hQlQUDYxVDkxRPCAIhIbZAFifUERWCBwKj1W8FsvclMdZQgl4gBB4unZMYw0toU6uQZuXHLoDFAbhyLuHe"
+    "tYFWbiyxNZsnzSWEDUiTl7wwFt0hEsCiEQsxj-hCtpBk8Za8UXfdAycpx2faCOPJIrkfmiSS8-Y6_2tTAoAMN1BiWiTOimY1wZE3Ud"
 )
 REAL_IDENTITY = """\
 -----BEGIN PUBLIC KEY-----
@@ -43,6 +50,8 @@ def test_published_tokens_of_a_real_modem():
     found.check(REAL_IDENTITY)
     key = provisioning_cose.public_key(REAL_KEY, REAL_IDENTITY, REAL_UUID, 16)
     assert "i4rEPHcFTfeBVtkkJX+G0QZs+yesfzIaPs91b4x5xYN/g28k63gkeVMJwA==" in key
+    key = provisioning_cose.public_key(REAL_CSR, REAL_IDENTITY, REAL_UUID, 17)
+    assert "Yfx2cUt5N2zA+CmfPqsZ74HqIqkOcwMnBD/1nJs6sqb8Mn96ljK2dlQeWg==" in key
     other = SoftModem()
     for wrong in ((REAL_KEY, REAL_IDENTITY, REAL_UUID, 17), (REAL_KEY, REAL_IDENTITY, other.uuid, 16)):
         with pytest.raises(provisioning_cose.ProofError):

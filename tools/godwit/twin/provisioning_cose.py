@@ -26,6 +26,8 @@ _COSE_SIGN1 = 18
 _ES256 = -7
 _IDENTITY, _PUBLIC_KEY, _CSR = 1, 8, 9
 _MAX_PART = 4096
+_WITHOUT_NULL = bytes.fromhex("300a06082a8648ce3d040302")  # AlgorithmIdentifier of ecdsa-with-SHA256
+_WITH_NULL = bytes.fromhex("300c06082a8648ce3d0403020500")
 _B64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -82,10 +84,19 @@ def public_key(text, public_pem, device, sec_tag):
 
 
 def _csr_key(body):
-    csr = _load(x509.load_der_x509_csr, body)
+    csr = _load(x509.load_der_x509_csr, _modern(body))
     if not csr.is_signature_valid:
         raise ProofError("the request is not signed with its key")
     return csr.public_key()
+
+
+def _modern(body):
+    """A request of older modem firmware has a NULL where ECDSA has no parameters (RFC 5758 3.2); without it."""
+    if body[:2] != b"\x30\x82" or len(body) - 4 != int.from_bytes(body[2:4], "big") or body.count(_WITH_NULL) != 1:
+        return body
+    inner = body[4:].replace(_WITH_NULL, _WITHOUT_NULL)
+    size = len(inner).to_bytes(2, "big") if len(inner) > 255 else bytes([len(inner)])
+    return b"\x30" + bytes([0x80 | len(size)]) + size + inner
 
 
 def _load(loader, data):
