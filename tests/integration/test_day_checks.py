@@ -27,7 +27,8 @@ DOCTORED = {
     "ground-fix": [("ground_fix.answered", 0), ("ground_fix.stored", 0), ("ground_fix", DELETE)],
     "agnss": [("agnss.answered", 0), ("agnss.bytes", 0), ("agnss", DELETE)],
     "gnss": [("gnss.stored", 0), ("gnss.worst_m", 50_000), ("gnss.worst_m", None), ("gnss", DELETE)],
-    "cbor": [("requests.d2c_cbor", 0), ("requests", DELETE)],
+    "cbor": [("requests.bulk_cbor", 0), ("requests", DELETE)],
+    "alerts": [("alerts.online", 1), ("alerts.died", 1), ("alerts", DELETE)],
     "sensors": [
         ("messages", {"GNSS": 400, "HEAP": 400}),
         ("messages.TEMP", 10, "messages.HUMID", 10),

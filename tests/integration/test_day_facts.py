@@ -133,6 +133,8 @@ def records():
             request(1, "GET", "state", "4.01"),
             request(1, "POST", "msg/d2c", "2.01", format=60),
             request(1, "POST", "msg/d2c", "2.01", format=50),
+            request(1, "POST", "msg/d2c/bulk", "2.01", format=60),
+            request(1, "POST", "msg/d2c/bulk", "4.00", format=60),
             request(1, "FETCH", "loc/ground-fix", "2.05", format=60),
             request(1, "FETCH", "loc/ground-fix", "4.04", format=60),
             request(1, "FETCH", "loc/agnss", "2.05", format=60),
@@ -169,9 +171,11 @@ def test_derive():
     document = {"state": {"version": 7, "reported": {"device": {"deviceInfo": {"appVersion": "1.1.0"}}}, "desired": {}}}
     messages = [heap_message(5), heap_message("70000"), heap_message(9e9, "TEMP"), heap_message("x")]
     messages.append({"message": "a raw one"})
+    messages += [{"message": {"appId": "ALERT", "type": kind}} for kind in (1, 1, 7, 100)]
     facts = derive(records(), document, [], messages, DEVICE, "j", CUT)
     assert facts["auth"] == {"accepted": 4, "refused": 1, "reasons": ["token expired"]}
-    assert facts["requests"] == {"total": 9, "delta_fetches": 1, "d2c_cbor": 1}
+    assert facts["requests"] == {"total": 11, "delta_fetches": 1, "d2c_cbor": 1, "bulk_cbor": 1}
+    assert facts["alerts"] == {"online": 2, "died": 1}
     assert facts["ground_fix"] == {"answered": 1, "stored": 2}
     assert facts["agnss"] == {"answered": 1, "bytes": 20}
     assert (facts["gnss"]["stored"], facts["heap"]["peak"]) == (2, 70000)

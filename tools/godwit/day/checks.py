@@ -116,8 +116,13 @@ def _sensors(facts):
 
 
 def _cbor(facts):
-    count = facts["requests"]["d2c_cbor"]
-    return f"{count} posts in CBOR", count >= 1
+    alone, batches = facts["requests"]["d2c_cbor"], facts["requests"]["bulk_cbor"]
+    return f"{batches} batches and {alone} single messages in CBOR", batches >= 1
+
+
+def _alerts(facts):
+    alerts = facts["alerts"]
+    return f"{alerts['online']} online, {alerts['died']} task died", alerts["online"] >= 2 and not alerts["died"]
 
 
 def _job(facts):
@@ -194,7 +199,8 @@ CHECKS = (
     Check("ground-fix", "position from cells (FETCH /loc/ground-fix)", _ground_fix),
     Check("agnss", "assistance fetched (FETCH /loc/agnss)", _agnss),
     Check("gnss", "GNSS fixes stored, and plausible", _gnss),
-    Check("cbor", "messages to /msg/d2c in CBOR", _cbor),
+    Check("cbor", "messages in CBOR, many to a datagram", _cbor),
+    Check("alerts", "alerts: online after each start, no task died", _alerts),
     Check("sensors", "sensor messages stored for the whole day", _sensors),
     Check("job", "FOTA job went its way to SUCCEEDED", _job),
     Check("download", "every byte of the bundle served by /proxy", _served),

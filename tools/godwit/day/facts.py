@@ -14,6 +14,7 @@ from . import options
 
 _CELL_SERVICES = ("SCELL", "MCELL", "WIFI")
 _CBOR = 60
+_ONLINE_ALERT, _DIED_ALERT = 1, 100  # facts/nrfcloud.md 6.3; from 100 on the firmware's own
 _TRAFFIC = ("bytes_up", "bytes_down", "datagrams_up", "datagrams_down")
 _EARTH_M = 6_371_000
 _PAIR_S = 900  # a GNSS fix and a cell fix further apart in time say nothing about each other: the node moves
@@ -70,10 +71,12 @@ def derive(records, document, locations, messages, device_id, job_id, cut_ms) ->
         "requests": {
             "total": len(records["requests"]),
             "delta_fetches": len(_answered(requests, "GET", "state")),
-            "d2c_cbor": len([row for row in _answered(requests, "POST", "msg/d2c") if row.get("format") == _CBOR]),
+            "d2c_cbor": _in_cbor(requests, "msg/d2c"),
+            "bulk_cbor": _in_cbor(requests, "msg/d2c/bulk"),
         },
         "shadow": _shadow(document),
         "messages": device.get("messages", {}),
+        "alerts": _alerts(messages),
         "ground_fix": {
             "answered": len([r for r in _answered(requests, "FETCH", "loc/ground-fix") if r.get("format") == _CBOR]),
             "stored": sum(device.get("fixes", {}).get(service, 0) for service in _CELL_SERVICES),
@@ -87,6 +90,17 @@ def derive(records, document, locations, messages, device_id, job_id, cut_ms) ->
 
 def _answered(requests, method, path):
     return [row for row in requests if (row["method"], row["path"]) == (method, path) and row["code"].startswith("2.")]
+
+
+def _in_cbor(requests, path):
+    return len([row for row in _answered(requests, "POST", path) if row.get("format") == _CBOR])
+
+
+def _alerts(messages):
+    """How many alerts say that the node is online, and how many that a task of it died."""
+    stored = [item["message"] for item in messages if isinstance(item.get("message"), dict)]
+    kinds = [message.get("type") for message in stored if message.get("appId") == "ALERT"]
+    return {"online": kinds.count(_ONLINE_ALERT), "died": kinds.count(_DIED_ALERT)}
 
 
 def _auth(records):
