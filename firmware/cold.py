@@ -12,7 +12,7 @@ COLD = (
     ("", "bootsel es256 jwt parts schema session shadow store"),
     ("at", "bursts expected recover tty"),
     ("cbor", "decode encode float64 deterministic floats rare"),
-    ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict provision session shelf state"),
+    ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
     ("fota", "fetch head image manifest slots space verify"),
     ("gnss", "agnss download offline pgps predictions walk"),

@@ -6,7 +6,6 @@ retries link errors. Called by firmware/tasks/update.py. RAM: one 4096-byte buff
 the start also what head.py needs.
 """
 
-import os
 from hashlib import sha256
 
 from micropython import const

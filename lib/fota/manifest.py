@@ -204,7 +204,7 @@ def _keys(source):
 
 
 def files(source):
-    """Yield (path, size, first 16 bytes of its SHA-256) of a manifest's files, in the order in which they lie in the payload."""
+    """Yield (path, size, first 16 bytes of its SHA-256) of each file, in the order in which they lie in the payload."""
     for i in _keys(source):
         name, kind, _, high = _FIELDS[i]
         value = _item(source, kind, high, "field", name)

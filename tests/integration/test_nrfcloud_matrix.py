@@ -422,7 +422,7 @@ def test_proxy(rig, job):
         count = rig.do(f"cloud.update_read(one, {offset}, mv)")
         assert bytes.fromhex(rig.do(f"mv[:{count}]")) == job[1][offset : offset + 4096]
         assert rig.do("cloud.total") == len(job[1])  # Size2
-    count = rig.do("jobs.proxy_read(cloud, one['key'], 4096, mv, by_offset=True)")
+    count = rig.do("cloud.proxy_read(one['key'], 4096, mv, by_offset=True)")
     assert bytes.fromhex(rig.do(f"mv[:{count}]")) == job[1][4096:8192]
     assert rig.requests()[-1]["query"].startswith("offset=")
 
@@ -433,7 +433,7 @@ def test_proxy(rig, job):
 def test_proxy_whose_origin_fails(rig, job, fault, code):
     rig.twin.faults(**fault)
     try:
-        refused(rig, "jobs.proxy_read(cloud, one['key'], 0, mv)", code)
+        refused(rig, "cloud.proxy_read(one['key'], 0, mv)", code)
     finally:
         rig.twin.faults(proxy_status=0)
 
@@ -449,7 +449,7 @@ def test_proxy_through_faults(rig, job):
     ):
         rig.twin.faults(**faults)
         try:
-            count = rig.do("jobs.proxy_read(cloud, one['key'], 0, mv, 2)")
+            count = rig.do("cloud.proxy_read(one['key'], 0, mv, 2)")
             assert bytes.fromhex(rig.do(f"mv[:{count}]")) == image[:4096], faults
         except DeviceError as error:
             assert "size2_error" in faults and error.name in ("BadResponse", "ETagChanged"), (faults, error)
@@ -463,7 +463,7 @@ def test_proxy_hosts(rig):
         with pytest.raises(DeviceError) as caught:
             rig.do(f"jobs.proxied('{host}', 'a.bin')")
         assert caught.value.name == "CloudError"
-    refused(rig, "jobs.proxy_read(cloud, 'https://example.com/a.bin', 0, mv)", "4.03")
+    refused(rig, "cloud.proxy_read('https://example.com/a.bin', 0, mv)", "4.03")
 
 
 def test_fota_exec_patch(rig, job):

@@ -1,8 +1,8 @@
 """nRF Cloud over CoAP: the `cloud.base` contract mapped to paths, formats and authentication of nrfcloud.md.
 
-A session is a DTLS association plus one `POST auth/jwt` (or jwt-id); its lifetime is the Max-Age of the answer. Requests
-re-authenticate shortly before that runs out, and once on a 4.01. How the endpoint is made (host or modem DTLS) and
-who signs the token are passed in. The verbs are functions in one file per topic. RAM: the CoAP client while open.
+A session is a DTLS association plus one `POST auth/jwt` (or jwt-id); its lifetime is the Max-Age of the answer.
+Requests re-authenticate shortly before that runs out, and once on a 4.01. How the endpoint is made (host or modem DTLS)
+and who signs the token are passed in. The verbs are functions in one file per topic. RAM: the CoAP client while open.
 """
 
 import asyncio
@@ -37,7 +37,8 @@ _VERBS = {
     "predicted": "predict",
     "provision": "provision",
     "update_check": "jobs",
-    "update_read": "jobs",
+    "update_read": "proxy",
+    "proxy_read": "proxy",
     "update_report": "jobs",
 }
 

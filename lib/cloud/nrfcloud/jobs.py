@@ -8,15 +8,10 @@ import coap
 from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED, CloudError
 
 _JSON = const(50)
-_SIZE2 = const(28)
-_PROXY_URI = const(35)
 _LONGEST_URI = const(1034)  # RFC 7252 5.10: Proxy-Uri
 # What /proxy fetches from (nrfcloud.md 12); other stages of the service have names like firmware.beta.nrfcloud.com.
 _HOSTS = ("pgps", "firmware", "static", "bundles")
 _DOMAIN = ".nrfcloud.com"
-# Blocks in flight: /proxy numbers the blocks of a file that it holds as a whole, so that any may be asked for at any
-# time (nrfcloud.md 12). As many as session.py has room for beside what is being read; a server that minds gets one.
-_WINDOW = const(2)
 
 _STATUS = {STARTED: "IN_PROGRESS", SUCCEEDED: "SUCCEEDED", FAILED: "FAILED", REJECTED: "REJECTED"}
 _TERMINAL = ("SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "REJECTED")
@@ -82,20 +77,6 @@ async def update_check(cloud):
             return None
         raise
     return parse(answer.payload)
-
-
-async def update_read(cloud, job, offset, mv):
-    """Verb of cloud.base: GET proxy with the image's URL."""
-    return await proxy_read(cloud, job["key"], offset, mv, _WINDOW)
-
-
-async def proxy_read(cloud, uri, offset, mv, window=1, by_offset=False):
-    """Fill `mv` with the file at `uri` (checked by proxied()) from byte `offset`; -> bytes read, fewer at its end.
-
-    `cloud.total` is then its size, if the service said so (Size2). `by_offset`: count blocks from the query `offset`
-    instead of from the beginning of the file (nrfcloud.md 12)."""
-    options = ((_SIZE2, b""), (_PROXY_URI, uri.encode()))
-    return await cloud.blocks(mv, "proxy", offset, options=options, window=window, by_offset=by_offset)
 
 
 async def update_report(cloud, job_id, state, detail=None):
