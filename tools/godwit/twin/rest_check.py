@@ -14,7 +14,7 @@ from . import payload
 from .errors import BAD_REQUEST, ApiError, invalid
 
 _INTEGER = re.compile(r"-?\d{1,18}")
-_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,20})?([eE][+-]?\d{1,3})?")
 _MAX_MESSAGE = 200
 
 

@@ -21,7 +21,7 @@ from .rest_query import time_range
 _RANGE = re.compile(r"bytes=([0-9]{0,9})-([0-9]{0,9})")
 _CELLS = ("lte", "ltecatm", "nbiot")
 _SINGLE_CELL = struct.Struct("<ddi")
-_COORDINATE = re.compile(r"[-+]?[0-9]{1,3}([.][0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
+_COORDINATE = re.compile(r"[-+]?[0-9]{1,3}([.][0-9]{1,20})?([eE][-+]?[0-9]{1,3})?")
 _OCTETS = "application/octet-stream"
 
 
