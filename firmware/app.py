@@ -32,6 +32,7 @@ _THRESHOLD = const(4096)
 _RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
 _SCRATCH = const(6144)  # a block or the manifest of an image, a part of assistance data: one piece, made once
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
+_DIED_ALERT = const(100)  # from 100 on the numbers are ours (nrfcloud.md 6.3)
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
 
@@ -120,8 +121,10 @@ class App:
         return tasks
 
     def restart(self):
-        """Restart the board; does not return."""
+        """Restart the board; does not return. What this start has taken of the heap is kept: an update ends so."""
         log.info("app", "restart")
+        if clock.now_ms() is not None:
+            self.records.add("heap", self.state.heap_peak)
         board.reset()
 
     async def run(self):
@@ -159,9 +162,17 @@ class App:
                 backoff.reset()
             deaths += 1
             self.state.restarts[name] = self.state.restarts.get(name, 0) + 1
+            await clock.sleep(backoff.next())
+            self._report_death(name, deaths)
             if deaths > _MAX_DEATHS:
                 self.restart()
-            await clock.sleep(backoff.next())
+
+    def _report_death(self, name, deaths):
+        """An alert, some time after: what the task died of may have hindered this, too."""
+        try:
+            self.records.alert(_DIED_ALERT, deaths, "task %s died" % name)
+        except Exception as error:
+            log.error("app", "no alert: %s", error)
 
 
 def run(root, running):

@@ -6,12 +6,8 @@ in use, so that the peak is what the node needs and not what garbage happened to
 
 import gc
 
-from micropython import const
-
 import clock
 import log
-
-_DIED_ALERT = const(100)  # from 100 on the numbers are ours (nrfcloud.md 6.3)
 
 
 class Heap:
@@ -36,23 +32,15 @@ class Health:
         self._records = records
         self._heap = heap
         self._feed = feed
-        self._deaths = 0
 
     async def run(self):
         while True:
             await clock.wait(self._state.link, self._config["health_interval_s"])
             used = self._heap.mark()
             log.info("health", "heap %d in use, peak %d, free %d", used, self._state.heap_peak, gc.mem_free())
-            self._count_deaths()
+            if self._state.restarts:
+                log.warn("health", "tasks restarted: %s", self._state.restarts)
             self._feed()
             if clock.now_ms() is not None:
                 self._records.add("heap", self._state.heap_peak)
             await clock.sleep(self._config["health_interval_s"])
-
-    def _count_deaths(self):
-        restarts = self._state.restarts
-        deaths = sum(restarts.values())
-        if deaths != self._deaths:
-            self._deaths = deaths
-            log.warn("health", "tasks restarted: %s", restarts)
-            self._records.alert(_DIED_ALERT, deaths, "tasks died: " + " ".join(restarts))

@@ -10,7 +10,7 @@ from micropython import const
 
 import store
 from fota import ManifestError
-from fota import manifest as mf
+from fota.image import HEADER_SIZE, MANIFEST_MAX, parse_header
 from fota.space import discard, flash
 
 _KEY_SIZE = const(384)
@@ -34,8 +34,8 @@ def _stored(fetch):
         raw = _read_head(fetch)
         if raw is None:
             return None
-        header = mf.parse_header(raw)
-        return header, _accept(fetch, header, raw[mf.HEADER_SIZE :])
+        header = parse_header(raw)
+        return header, _accept(fetch, header, raw[HEADER_SIZE :])
     except (OSError, store.StoreError, ManifestError):
         flash(discard, fetch.root)
     return None
@@ -50,7 +50,7 @@ def _read_head(fetch):
     buf = fetch.buf
     try:
         n = f.readinto(buf)
-        more = f.read(mf.MANIFEST_MAX) if n == len(buf) else b""
+        more = f.read(MANIFEST_MAX) if n == len(buf) else b""
     finally:
         f.close()
     return memoryview(bytes(buf) + more) if more else buf[:n]
@@ -64,8 +64,11 @@ def _stored_job(fetch):
 
 
 def _accept(fetch, header, body):
-    """Return the Manifest when signature and terms allow it; ManifestError otherwise."""
+    """Return the Manifest when signature and terms allow it; ManifestError otherwise. What has brought it in is
+    forgotten before the code that judges it is loaded."""
     fetch.settle()
+    from fota import manifest as mf
+
     keys = fetch.keys
     manifest = mf.load(header, body, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)])
     mf.check(manifest, *fetch.terms)
@@ -74,9 +77,9 @@ def _accept(fetch, header, body):
 
 async def fetch_header(fetch):
     """Return the Header that the source holds now; ManifestError "size" when it is not what the job says."""
-    view = fetch.buf[: mf.HEADER_SIZE]
+    view = fetch.buf[: HEADER_SIZE]
     await fetch.fill(0, view)
-    header = mf.parse_header(view)
+    header = parse_header(view)
     if header.total != fetch.size:
         raise ManifestError("size", header.total)
     return header
@@ -86,9 +89,9 @@ async def _fetch_manifest(fetch, header):
     """Fetch and judge the manifest, make room, and keep it: from here on the image is the one to have."""
     size = header.head_size
     head = fetch.buf[:size] if size <= len(fetch.buf) else memoryview(bytearray(size))
-    head[: mf.HEADER_SIZE] = header.raw
-    body = head[mf.HEADER_SIZE :]
-    await fetch.fill(mf.HEADER_SIZE, body)
+    head[: HEADER_SIZE] = header.raw
+    body = head[HEADER_SIZE :]
+    await fetch.fill(HEADER_SIZE, body)
     manifest = _accept(fetch, header, body)
     if fetch.room:
         flash(fetch.room, manifest)

@@ -1,13 +1,21 @@
 """What a download keeps of a bundle's head: the 64 fixed bytes, and the decoded manifest. Reading them is manifest.py,
-which need not stay for it. RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
+which need not stay for it. Pure. RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
 """
 
+import struct
+from binascii import crc32
 from hashlib import sha256
 
 from micropython import const
 
+from fota import ManifestError
+
 HEADER_SIZE = 64
 BLOCK_SIZE = 4096
+MANIFEST_MAX = 8192
+_HEADER = "<4sHHIII32s8sI"
+_MAGIC = b"GWB1"
+_ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # of the signature, RSA-3072
 _HASH_CUT = const(16)
 
@@ -32,6 +40,23 @@ class Header:
     def total(self):
         """Bytes of the whole bundle file."""
         return self.offset + self.payload_size
+
+
+def parse_header(buf):
+    """Return the Header in the first 64 bytes of `buf`; raises ManifestError "magic", "header" or "length"."""
+    raw = bytes(buf[:HEADER_SIZE])
+    if len(raw) < HEADER_SIZE:
+        raise ManifestError("header")
+    magic, size, sig_size, manifest_size, offset, payload, digest, key_id, crc = struct.unpack(_HEADER, raw)
+    if magic != _MAGIC:
+        raise ManifestError("magic")
+    if crc != crc32(raw[:-4]) or size != HEADER_SIZE or sig_size != _KEY_SIZE:
+        raise ManifestError("header")
+    header = Header(raw, key_id, manifest_size, offset, payload, digest)
+    start = (header.head_size + _ALIGN - 1) // _ALIGN * _ALIGN
+    if not 0 < manifest_size <= MANIFEST_MAX or not payload or offset != start:
+        raise ManifestError("length")
+    return header
 
 
 class Manifest:

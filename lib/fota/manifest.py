@@ -7,20 +7,14 @@ CBOR is a fixed subset in a fixed order, read here item by item, because the fil
 flash). RAM: what image.py keeps.
 """
 
-import struct
-from binascii import crc32
 from hashlib import sha256
 
 from micropython import const
 
 from fota import ManifestError
-from fota.image import BLOCK_SIZE, HEADER_SIZE, Header, Manifest
+from fota.image import BLOCK_SIZE, HEADER_SIZE, MANIFEST_MAX, Manifest, parse_header  # noqa: F401
 from fota.verify import pss_verify
 
-_HEADER = "<4sHHIII32s8sI"
-MANIFEST_MAX = 8192
-_MAGIC = b"GWB1"
-_ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # RSA-3072
 _FILES_MAX = const(192)
 _HASH_CUT = const(16)
@@ -51,23 +45,6 @@ _FILES = const(10)  # index of the file table in _FIELDS
 
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
 _VERSION_CHARS = _NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def parse_header(buf):
-    """Return the Header in the first 64 bytes of `buf`; raises ManifestError "magic", "header" or "length"."""
-    raw = bytes(buf[:HEADER_SIZE])
-    if len(raw) < HEADER_SIZE:
-        raise ManifestError("header")
-    magic, size, sig_size, manifest_size, offset, payload, digest, key_id, crc = struct.unpack(_HEADER, raw)
-    if magic != _MAGIC:
-        raise ManifestError("magic")
-    if crc != crc32(raw[:-4]) or size != HEADER_SIZE or sig_size != _KEY_SIZE:
-        raise ManifestError("header")
-    header = Header(raw, key_id, manifest_size, offset, payload, digest)
-    start = (header.head_size + _ALIGN - 1) // _ALIGN * _ALIGN
-    if not 0 < manifest_size <= MANIFEST_MAX or not payload or offset != start:
-        raise ManifestError("length")
-    return header
 
 
 def load(header, body, keys):

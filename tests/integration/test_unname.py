@@ -16,9 +16,9 @@ TABLE = (("in_tuple", 1), ("b", 2))
 def speak(size="default_s", *, end=("x" "y")):
     """Doc."""
     found = {"a_key": 1, 'it"s': "%d;%s" % (2, "e\\u00e9"), "shared": "TABLE"}
-    found["twice"] = len(", ".join(["p", "q"])) if "b" not in TABLE[0] else 0
+    found["often"] = len(", ".join(["p", "q"])) if "b" not in TABLE[0] else 0
     words = [word for word in ("a_tuple", size) if word not in ["a_tuple"]]
-    print(found["twice"], found.get("x"), words, end, getattr(unique, "by_name"), f"{size}: f_string")
+    print(found["often"], found.get("often"), words, end, getattr(unique, "by_name"), f"{size}: f_string")
     return {"speak": speak}.get("speak") is speak
 
 
@@ -41,7 +41,7 @@ def test_texts_of_cold_code_are_members_of_constant_tuples(told, text):
     assert any(form in told["rare.py"] for form in quoted), told["rare.py"]
 
 
-@pytest.mark.parametrize("text", ["in_tuple", "twice", "shared", "TABLE", "speak", "by_name", ": f_string", "Doc."])
+@pytest.mark.parametrize("text", ["in_tuple", "often", "shared", "TABLE", "speak", "by_name", ": f_string", "Doc."])
 def test_others_stay(told, text):
     assert f'("{text}",)[0]' not in told["rare.py"]
 
