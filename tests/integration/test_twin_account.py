@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from openapi_support import CELL, Document, call
-from twin_support import GET, PATCH, POST, connected, make_bundle, make_jwt, public_pem
+from twin_support import FETCH, GET, PATCH, POST, connected, make_bundle, make_jwt, public_pem
 
 from godwit import pki
 
@@ -238,21 +238,29 @@ def test_plan_limits(twin, pem):
     """Off; then on; what is over them is 40005, and the account shows them."""
     devices = twin.rest.get("/twin/records").json()["devices"]
     bundle, _ = twin.upload(b"x", "9.0.0")
-    assert twin.rest.put("/twin/limits", json={"devices": len(devices) + 1, "monthlyStoredDeviceMessages": 0,
-                                               "monthlyFOTAJobExecutions": 0}).status_code == 200  # fmt: skip
+    limits = {"devices": len(devices) + 1, "monthlyStoredDeviceMessages": 0, "monthlyFOTAJobExecutions": 0,
+              "monthlyLocationServiceRequests": 0}  # fmt: skip
+    assert twin.rest.put("/twin/limits", json=limits).json() == limits
     try:
         onboard(twin, "limit-1", pem)
         onboard(twin, "limit-1", pem)  # nothing new
         job = {"bundleId": bundle, "deviceIds": [twin.device]}
         for path, body in (
             ("/v1/devices/limit-2", {"certificate": pem}), ("/v1/fota-jobs", job),
-            (f"/v1/devices/{twin.device}/messages", {"message": {}}),
+            (f"/v1/devices/{twin.device}/messages", {"message": {}}), ("/v1/location/cell", {"lte": [CELL]}),
         ):  # fmt: skip
             answer = twin.rest.post(path, json=body)
             assert (answer.status_code, answer.json()["code"]) == (400, 40005), path
+        with connected(twin) as client:
+            for method, path, body in (
+                (POST, "msg/d2c", {"a": 1}), (POST, "msg/d2c/bulk", [{"a": 1}]),
+                (FETCH, "loc/ground-fix", {"lte": [CELL]}),
+            ):  # fmt: skip
+                answer = client.request(method, path, payload=json.dumps(body).encode(), cf=50)
+                assert (answer.dotted, answer.json()["code"]) == ("4.00", 40005), path
         assert twin.rest.get("/v1/account").json()["plan"]["limits"]["devices"] == len(devices) + 1
     finally:
-        off = dict.fromkeys(("devices", "monthlyStoredDeviceMessages", "monthlyFOTAJobExecutions"))
+        off = dict.fromkeys(limits)
         assert twin.rest.put("/twin/limits", json=off).json() == {}
     for wrong in ({"devices": -1}, {"devices": True}, {"gold": 1}):
         assert twin.rest.put("/twin/limits", json=wrong).status_code == 422

@@ -72,8 +72,10 @@ class GroundFixApi:
 def locate(locations, device, cells, points, options, suffix=""):
     """The answer to a request, as JSON has it, written to the history of `device` (None: of nobody).
 
-    `suffix` is put behind the name of the service ("_EVAL" for an evaluation token). Raises ApiError 4.04.
+    `suffix` is put behind the name of the service ("_EVAL" for an evaluation token). Raises ApiError 4.04, or 4.00
+    with 40005 beyond the plan's limit.
     """
+    locations.limits.check("monthlyLocationServiceRequests")
     fix, other = location.ground_fix(cells, points, options["fallback"], options["hiConf"], options["dist"])
     if fix is None:
         raise not_found("position not found", 40499)

@@ -23,15 +23,17 @@ LOG_MAGIC = b"nRFC"
 class Inbox:
     """The message, alert and binary_log tables."""
 
-    def __init__(self, store, locations):
+    def __init__(self, store, locations, limits):
         self._store = store
         self._locations = locations
+        self._limits = limits
 
     def add(self, device, topic, message, received=None):
         """Keep a message (a JSON value; base64 text for bytes) that came in at `received` (ms, now when None).
 
-        Raises ApiError 4.00 when the topic is for bytes and the message is not base64.
+        Raises ApiError 4.00 when the topic is for bytes and the message is not base64, and beyond the plan's limit.
         """
+        self._limits.check("monthlyStoredDeviceMessages")
         received = received or self._store.now_ms()
         data = _bytes(message) if topic.endswith("/d2c/bin") else None
         app_id = message.get("appId") if isinstance(message, dict) else None

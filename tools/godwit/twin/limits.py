@@ -1,8 +1,8 @@
 """Plan limits: how much of what the account may have, nRF code 40005 beyond it (facts 14.1). Off unless switched on.
 
 PUT /twin/limits {"devices": 10} switches one on, null off; counts are of the database, and of the calendar month (UTC)
-where the plan says so.
-Called by devices.py, fota.py and rest_messages.py before they add something, and by rest_account.py.
+where the plan says so. A fix counts when it is written to a device's history, and counts on as long as it is there.
+Called by devices.py, fota.py, inbox.py and ground_fix.py before they add something, and by rest_account.py.
 """
 
 import datetime
@@ -13,7 +13,7 @@ from .errors import USAGE_LIMIT, ApiError, invalid
 # name: (the developer plan's figure, table, its column of time where it counts per month)
 PLAN = {
     "devices": (10, "device", None),
-    "monthlyLocationServiceRequests": (500, "location", "inserted_at"),
+    "monthlyLocationServiceRequests": (500, "(SELECT * FROM location WHERE service != 'GNSS')", "inserted_at"),
     "monthlyFOTAJobExecutions": (50, "execution", "created_at"),
     "monthlyStoredDeviceMessages": (3000, "message", "received_at"),
 }

@@ -152,10 +152,11 @@ def _cell_fix(cells, fallback):
 
 
 class Locations:
-    """Location history: one row per fix that the cloud made or was told."""
+    """Location history: one row per fix that the cloud made or was told. `limits` (limits.Limits) are the plan's."""
 
-    def __init__(self, store):
+    def __init__(self, store, limits):
         self._store = store
+        self.limits = limits
 
     def add(self, device, service, lat, lon, uncertainty, meta=None):
         """Insert one item; lat, lon and uncertainty are stored as text, as the API shows them."""

@@ -25,12 +25,11 @@ _TOPIC = re.compile(r"(?:.*/)?d/([A-Za-z0-9:_-]{1,128})/((?:d2c|c2d)(?:/[A-Za-z0
 class MessageRoutes:
     """Handlers of /v1/messages, /v1/devices/{deviceId}/messages, /v1/alerts and /v1/binary-logs."""
 
-    def __init__(self, store, devices, inbox, downloads, limits):
+    def __init__(self, store, devices, inbox, downloads):
         self._store = store
         self._devices = devices
         self._inbox = inbox
         self._downloads = downloads
-        self._limits = limits
 
     def routes(self):
         """(method, path, handler) triples."""
@@ -67,7 +66,6 @@ class MessageRoutes:
         device, name = found.groups()
         self._devices.need(device)
         messages = _messages(value["message"], name)
-        self._limits.check("monthlyStoredDeviceMessages", len(messages))
         received = self._store.now_ms()
         with self._store.transaction():
             for message in messages:

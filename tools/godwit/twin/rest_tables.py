@@ -27,7 +27,7 @@ def tables(twin):
         TeamRoutes(TeamDevices(store)),
         OnboardRoutes(store, devices, twin.products, twin.downloads),
         DeviceRoutes(store, devices, twin.products, twin.downloads, twin.fota),
-        MessageRoutes(store, devices, twin.inbox, twin.downloads, twin.limits),
+        MessageRoutes(store, devices, twin.inbox, twin.downloads),
         FotaRoutes(store, twin.bundles, twin.fota),
         ProvisioningRoutes(store, twin.provisioning),
         LocationRoutes(store, devices, twin.locations, twin.faults),

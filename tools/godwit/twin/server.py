@@ -75,8 +75,8 @@ class Twin:
         self._link = Link(self.faults, seed)
         self.cid = context.cid  # whether clients can have a connection ID
         self._remotes = {}
-        self.locations = Locations(self.store)
-        self.inbox = Inbox(self.store, self.locations)
+        self.locations = Locations(self.store, self.limits)
+        self.inbox = Inbox(self.store, self.locations, self.limits)
         self._dtls = dtls.Server(
             context, self._link, self._opened, self._message, self._closed, self.records.handshake_failed,
             self.records.session_rebound,
