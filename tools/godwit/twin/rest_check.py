@@ -93,7 +93,7 @@ def _read(request, place, name, schema):
         return None
     if schema.get("type") == "array":
         if name != "subTypes":  # whose items may hold a comma
-            texts = [item for text in texts for item in text.split(",") if item]
+            texts = [item for text in texts for item in text.split(",")]
         return texts
     return _typed(texts[-1], schema.get("type"))
 

@@ -80,7 +80,7 @@ class DeviceRoutes:
     async def delete(self, request):
         """Delete a device; one that is onboarded but not ours needs its ownership code."""
         device = request.path_params["deviceId"]
-        code = (await read_body(request)).decode("utf-8", "replace").strip()
+        code = (await read_body(request)).strip().decode("utf-8", "replace")
         if self._devices.exists(device):
             self._downloads.forget(self._devices.image(device))
             self._devices.delete(device)

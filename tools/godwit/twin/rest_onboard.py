@@ -49,7 +49,7 @@ class OnboardRoutes:
 
     async def associate(self, request):
         """Take a product into the account."""
-        code = (await read_body(request)).decode("utf-8", "replace").strip()
+        code = (await read_body(request)).strip().decode("utf-8", "replace")
         if len(code) > 2 and code[0] == code[-1] == '"':  # a JSON string, as the specification's sample has it
             code = code[1:-1]
         if not code:
