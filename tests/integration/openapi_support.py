@@ -4,6 +4,8 @@ The check of answers is jsonschema's on the document as it is served, not the tw
 """
 
 import base64
+import csv
+import io
 import json
 import re
 import time
@@ -56,6 +58,13 @@ def call(twin, document, name, path=None, token=None, **arguments):
     answer = twin.rest.request(method, url, **arguments)
     document.check(name, answer)
     return answer
+
+
+def rows(*items):
+    """Lists of texts as CSV text."""
+    text = io.StringIO()
+    csv.writer(text).writerows(items)
+    return text.getvalue()
 
 
 class World:

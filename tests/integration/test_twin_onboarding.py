@@ -1,12 +1,10 @@
 """Onboarding by certificate, token and CSV, association by ownership code: who gets in, what the others are told."""
 
-import csv
-import io
 import time
 
 import httpx
 import pytest
-from openapi_support import Document, call
+from openapi_support import Document, call, rows
 from twin_support import Client, b64url, make_jwt, public_pem
 
 from godwit import pki
@@ -22,12 +20,6 @@ def document(twin):
 @pytest.fixture(scope="module")
 def pem():
     return public_pem(pki.new_key())
-
-
-def rows(*items):
-    text = io.StringIO()
-    csv.writer(text).writerows(items)
-    return text.getvalue()
 
 
 def bulk(twin, path, content):
