@@ -9,8 +9,6 @@ from twin_support import Client, b64url, make_jwt, public_pem
 
 from godwit import pki
 
-_JPEG = b"\xff\xd8\xff\xe0" + bytes(50)
-
 
 @pytest.fixture(scope="module")
 def document(twin):
