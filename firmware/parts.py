@@ -41,7 +41,8 @@ def update(app):
         return fetch(app, job, read, progress)
 
     job_file = app.root + "/data/job.json"
-    return Update(app.config, app.cloud, make_slots, make_fetch, job_file, app.running, app.restart, app.heap)
+    state, config, running = app.state, app.config, app.running
+    return Update(state, config, app.cloud, make_slots, make_fetch, job_file, running, app.restart, app.heap)
 
 
 def slots(app):
@@ -71,7 +72,7 @@ def fetch(app, job, read, progress):
     from fota.fetch import Fetch
     from fota.space import room
 
-    found = Fetch(
+    return Fetch(
         app.root,
         job["id"],
         job["size"],
@@ -85,8 +86,6 @@ def fetch(app, job, read, progress):
         app.scratch,
         _settle,
     )
-    gc.collect()  # the first read loads what downloads: into one piece, not into the crumbs between garbage
-    return found
 
 
 def _settle():
@@ -97,5 +96,4 @@ def _settle():
 def trial(app):
     from tasks.trial import Trial
 
-    part = app.part  # a method of what stays, so that nothing of this file does
-    return Trial(app.state, lambda: part("slots"), app.running, app.restart)
+    return Trial(app.state, app.running, app.restart)

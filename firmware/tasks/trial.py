@@ -1,8 +1,8 @@
 """Trial: the health gate of a new version (fota.md 2.7). Runs only while an unconfirmed version does.
 
 The version counts when the cloud has accepted its device information, which carries its number, over an authenticated
-session: then it is confirmed for good. When that has not happened in `_GATE_S`, the board restarts; after three such
-starts the boot selector goes back to the old version.
+session: then the update errand confirms it for good. When that has not happened in `_GATE_S`, the board restarts;
+after three such starts the boot selector goes back to the old version.
 """
 
 from micropython import const
@@ -14,11 +14,8 @@ _GATE_S = const(600)
 
 
 class Trial:
-    """`make_slots()` -> lib/fota Slots, which are 11 KB that a trial can wait without."""
-
-    def __init__(self, state, make_slots, running, restart):
+    def __init__(self, state, running, restart):
         self._state = state
-        self._make_slots = make_slots
         self._running = running
         self._restart = restart
 
@@ -28,6 +25,3 @@ class Trial:
         if not await clock.wait(self._state.reported, _GATE_S):
             log.error("fota", "version %s reached nobody in %d s: restarting", version, _GATE_S)
             self._restart()
-        self._make_slots().confirm()
-        self._running["pending"] = False
-        log.info("fota", "version %s confirmed by an authenticated round trip", version)

@@ -1,5 +1,5 @@
 """Update: take a firmware job from the cloud, fetch and check the image, install it in the other slot, restart into it,
-and report how that ended once tasks/trial has confirmed it, or the boot selector gave it up.
+confirm it once the cloud has heard of it, and report how that ended, also when the boot selector gave it up.
 
 What survives a restart: the blocks on flash are the download's progress (lib/fota/fetch), and `<root>/data/job.json`
 says which job an image belongs to, so that its result is reported however often we restart, and once when all goes
@@ -27,7 +27,8 @@ class Update:
     the path of the job record; `restart()` does not return. `running` is what the boot selector started: {"version",
     "digest", "pending", "rolled_back", ...}."""
 
-    def __init__(self, config, cloud, make_slots, make_fetch, job_file, running, restart, heap):
+    def __init__(self, state, config, cloud, make_slots, make_fetch, job_file, running, restart, heap):
+        self._state = state
         self._config = config
         self._cloud = cloud
         self._make_slots = make_slots
@@ -40,15 +41,23 @@ class Update:
 
     async def visit(self):
         """Say how the last job ended, then take the next if there is one; -> seconds until the next time."""
+        if self._running["pending"]:
+            if not self._state.reported.is_set():
+                return _TRIAL_S  # tasks/trial waits for it, too, but not for ever
+            self._confirm()
         if UPDATE not in self._cloud.caps:
             return 86400
-        if self._running["pending"]:
-            return _TRIAL_S  # tasks/trial decides first whether this version stays
         await self._report_result()
         job = await self._cloud.update_check()
         if job:
             await self._take(job)
         return self._config["update_interval_s"]
+
+    def _confirm(self):
+        """The cloud has accepted our version over an authenticated session: it stays."""
+        self._make_slots().confirm()
+        self._running["pending"] = False
+        log.info("fota", "version %s confirmed by an authenticated round trip", self._running["version"])
 
     def _job(self):
         """-> the job record {"id", "version", "state", "detail"} kept on flash, or None."""

@@ -28,8 +28,8 @@ class Fetch:
     `room(manifest)`: raises a FotaError when the image will not fit (Slots.room), before anything is deleted.
 
     `buf`: 4096 bytes or more to work in, made anew when None; large enough for the header, manifest and signature it
-    saves a second piece of heap. `settle()` is called before the signature is checked, which takes much heap for a
-    moment: what the application can free, it should free then.
+    saves a second piece of heap. `settle()` is called where one half of the code gives way to the other (download,
+    signature): what the application can free, it should free then, and collect.
 
     Attributes for the report: `resumed_at` (payload bytes that were already on flash), `fetched` (bytes read).
     """
@@ -61,6 +61,7 @@ class Fetch:
             for _ in range(_MAX_IMAGES):
                 header, manifest = await self._begin()
                 self.settle()  # what has begun it is not what completes it
+                manifest = manifest.moved()
                 if await self._payload(header, manifest):
                     return manifest
             raise FetchError("unstable")
@@ -94,6 +95,7 @@ class Fetch:
         done = self.resumed_at = self._rehash(path, manifest)
         self._tell(done, manifest)
         if done < manifest.size:
+            self.settle()  # the first read loads what downloads: into one piece, not into the crumbs between garbage
             f = flash(open, path, "r+b" if store.exists(path) else "wb")
             try:
                 flash(f.seek, done)

@@ -21,6 +21,7 @@ async def begin(fetch):
     stored = _stored(fetch)
     if stored and _stored_job(fetch) == fetch.job and stored[0].total == fetch.size:
         return stored
+    fetch.settle()
     header = await fetch_header(fetch)
     if stored and header.raw == stored[0].raw:
         flash(store.write_bytes, fetch.folder + "/job", fetch.job)  # a new job for the same image: keep the blocks

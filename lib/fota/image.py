@@ -18,6 +18,10 @@ _MAGIC = b"GWB1"
 _ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # of the signature, RSA-3072
 _HASH_CUT = const(16)
+_ATTRIBUTES = (
+    "digest", "sequence", "version", "device_class", "min_from", "component", "size", "sha256", "blocks", "flags",
+    "key_id", "file_count", "flash_blocks",
+)  # fmt: skip
 
 
 class Header:
@@ -68,6 +72,19 @@ class Manifest:
 
     def __init__(self, digest):
         self.digest = digest
+
+    def moved(self):
+        """Return a copy. What was made while the manifest was read lies between what is forgotten after it, and keeps
+        a small heap in pieces; the copy lies where there is room now."""
+        other = Manifest(None)
+        for name in _ATTRIBUTES:
+            value = getattr(self, name)
+            if isinstance(value, bytes):
+                value = bytes(memoryview(value))
+            elif isinstance(value, str):
+                value = str(value.encode(), "utf-8")
+            setattr(other, name, value)
+        return other
 
     @property
     def count(self):

@@ -118,13 +118,14 @@ class Node(unittest.TestCase):
     def make(self, name):
         config = {"update_interval_s": 3600}
         return Update(
-            config, self.cloud, lambda: self.slots, self._make_fetch, self.file, self.running, self.restart, Heap()
+            self.state, config, self.cloud, lambda: self.slots, self._make_fetch, self.file, self.running,
+            self.restart, Heap(),
         )
 
     def live(self, until):
         tasks = [Errands(self.state, (Errand("update", self.make),)).run()]
         if self.running["pending"]:
-            tasks.append(Trial(self.state, lambda: self.slots, self.running, self.restart).run())
+            tasks.append(Trial(self.state, self.running, self.restart).run())
         try:
             together(*tasks, until=until)
         except Restarted:
