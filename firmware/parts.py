@@ -70,7 +70,6 @@ def fetch(app, job, read, progress):
     _settle()
     import store
     from fota.fetch import Fetch
-    from fota.space import room
 
     return Fetch(
         app.root,
@@ -82,10 +81,16 @@ def fetch(app, job, read, progress):
         floor,
         progress,
         bad,
-        lambda manifest: room(app.root, "b" if app.running["slot"] == "a" else "a", manifest),
+        lambda manifest: _room(app, manifest),
         app.scratch,
         _settle,
     )
+
+
+def _room(app, manifest):
+    from fota.space import room
+
+    room(app.root, "b" if app.running["slot"] == "a" else "a", manifest)
 
 
 def _settle():

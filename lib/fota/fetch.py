@@ -6,14 +6,13 @@ retries link errors. Called by firmware/tasks/update.py. RAM: one 4096-byte buff
 the start also what head.py needs.
 """
 
+import asyncio
 from hashlib import sha256
 
 from micropython import const
 
-import store
 from fota import FetchError, ManifestError
-from fota.image import BLOCK_SIZE
-from fota.space import discard, flash, folder
+from fota.image import BLOCK_SIZE, flash
 
 _MAX_IMAGES = const(2)  # how often the image may change under us in one run
 
@@ -36,6 +35,8 @@ class Fetch:
 
     def __init__(self, root, job, size, read, keys, device_class, floor, progress=None, bad=(), room=None, buf=None,
                  settle=None):  # fmt: skip
+        from fota.space import folder
+
         self.folder = folder(root)
         self.root = root
         self.job = job.encode()
@@ -60,19 +61,24 @@ class Fetch:
         try:
             for _ in range(_MAX_IMAGES):
                 header, manifest = await self._begin()
-                self.settle()  # what has begun it is not what completes it
+                await self.settled()  # what has begun it is not what completes it
                 manifest = manifest.moved()
                 if await self._payload(header, manifest):
                     return manifest
             raise FetchError("unstable")
         except ManifestError as e:
-            flash(discard, self.root)
+            self._discard()
             raise FetchError(e.reason, e.detail, True) from None
 
     async def _begin(self):
         from fota.head import begin
 
         return await begin(self)
+
+    async def settled(self):
+        """settle() from a stack on which others have been: the collector takes what lies there for references."""
+        await asyncio.sleep(0)
+        self.settle()
 
     def settle(self):
         """Let the application free what it can."""
@@ -95,8 +101,8 @@ class Fetch:
         done = self.resumed_at = self._rehash(path, manifest)
         self._tell(done, manifest)
         if done < manifest.size:
-            self.settle()  # the first read loads what downloads: into one piece, not into the crumbs between garbage
-            f = flash(open, path, "r+b" if store.exists(path) else "wb")
+            await self.settled()  # the first read loads what downloads: into one piece, not between garbage
+            f = flash(open, path, "r+b" if done else "wb")
             try:
                 flash(f.seek, done)
                 while done < manifest.size:
@@ -125,7 +131,7 @@ class Fetch:
         now = await fetch_header(self)
         if now.raw == header.raw:
             raise FetchError("block", i)
-        flash(discard, self.root)
+        self._discard()
         return False
 
     def _rehash(self, path, manifest):
@@ -162,8 +168,13 @@ class Fetch:
         finally:
             f.close()
         if left or whole.digest() != manifest.sha256:
-            flash(discard, self.root)
+            self._discard()
             raise FetchError("payload", None, True)  # each block is right, so whoever signed it made a mistake
+
+    def _discard(self):
+        from fota.space import discard
+
+        flash(discard, self.root)
 
     def _tell(self, done, manifest):
         if self._progress:

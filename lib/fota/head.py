@@ -10,8 +10,8 @@ from micropython import const
 
 import store
 from fota import ManifestError
-from fota.image import HEADER_SIZE, MANIFEST_MAX, parse_header
-from fota.space import discard, flash
+from fota.image import HEADER_SIZE, MANIFEST_MAX, flash, parse_header
+from fota.space import discard
 
 _KEY_SIZE = const(384)
 
@@ -21,7 +21,7 @@ async def begin(fetch):
     stored = _stored(fetch)
     if stored and _stored_job(fetch) == fetch.job and stored[0].total == fetch.size:
         return stored
-    fetch.settle()
+    await fetch.settled()
     header = await fetch_header(fetch)
     if stored and header.raw == stored[0].raw:
         flash(store.write_bytes, fetch.folder + "/job", fetch.job)  # a new job for the same image: keep the blocks

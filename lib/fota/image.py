@@ -1,5 +1,5 @@
 """What a download keeps of a bundle's head: the 64 fixed bytes, and the decoded manifest. Reading them is manifest.py,
-which need not stay for it. Pure. RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
+which need not stay for it. RAM: a Manifest keeps 16 bytes per 4 KB of payload and about 500 bytes.
 """
 
 import struct
@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from micropython import const
 
-from fota import ManifestError
+from fota import FetchError, ManifestError
 
 HEADER_SIZE = 64
 BLOCK_SIZE = 4096
@@ -18,6 +18,7 @@ _MAGIC = b"GWB1"
 _ALIGN = const(1024)  # the payload starts on a CoAP block, so that one flash block is whole blocks on the wire
 _KEY_SIZE = const(384)  # of the signature, RSA-3072
 _HASH_CUT = const(16)
+_ENOSPC = const(28)
 _ATTRIBUTES = (
     "digest", "sequence", "version", "device_class", "min_from", "component", "size", "sha256", "blocks", "flags",
     "key_id", "file_count", "flash_blocks",
@@ -99,3 +100,11 @@ class Manifest:
         """True when `view` holds exactly the content of block `i`."""
         want = self.blocks[i * _HASH_CUT : (i + 1) * _HASH_CUT]
         return len(view) == self.block_size_of(i) and sha256(view).digest()[:_HASH_CUT] == want
+
+
+def flash(operation, *args):
+    """Run a flash operation; its OSError becomes FetchError, because the caller takes OSError for the link's."""
+    try:
+        return operation(*args)
+    except OSError as e:
+        raise FetchError("space" if e.errno == _ENOSPC else "flash", e.errno) from None

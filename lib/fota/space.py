@@ -5,10 +5,9 @@ import os
 from micropython import const
 
 import store
-from fota import FetchError, InstallError
+from fota import InstallError
 
 _DIR = const(0x4000)
-_ENOSPC = const(28)
 _SPARE_BLOCKS = const(4)  # for copy-on-write while the old and the new copy of a file exist
 
 
@@ -49,11 +48,3 @@ def _blocks(path, block):
         return total
     except OSError:
         return 0
-
-
-def flash(operation, *args):
-    """Run a flash operation; its OSError becomes FetchError, because the caller takes OSError for the link's."""
-    try:
-        return operation(*args)
-    except OSError as e:
-        raise FetchError("space" if e.errno == _ENOSPC else "flash", e.errno) from None
