@@ -8,6 +8,7 @@ import queue
 import subprocess
 import threading
 
+import pytest
 from modemsim_support import ModemProcess
 from twin_support import ROOT, running
 
@@ -97,7 +98,7 @@ class Rig:
 
 
 @contextlib.contextmanager
-def cloud_rig(folder, dtls="host", bits="32", heap="400k", open_session=True):
+def cloud_rig(folder, dtls="host", bits="32", heap="1m", open_session=True):
     """A Rig whose device has an open, authenticated session as `cloud`."""
     pki = folder / "pki"
     with running(pki, "--seed", "1") as twin:
@@ -117,3 +118,30 @@ def cloud_rig(folder, dtls="host", bits="32", heap="400k", open_session=True):
                 device.stop()
         finally:
             modem.close()
+
+
+def one(rig, expression, method, path, code, **fields):
+    """Do it, and check that the twin saw exactly one such request; -> the value."""
+    value, seen = rig.since(expression)
+    assert [(row["method"], row["path"], row["code"]) for row in seen] == [(method, path, code)]
+    assert {name: seen[0][name] for name in fields} == fields
+    return value
+
+
+def refused(rig, expression, code, name="Refused"):
+    with pytest.raises(DeviceError) as caught:
+        rig.do(expression)
+    assert (caught.value.name, caught.value.code) == (name, code), caught.value
+    return caught.value.text
+
+
+def newest(rig, **query):
+    return rig.twin.rest.get("/v1/messages", params=query).raise_for_status().json()["items"]
+
+
+def shadow(rig):
+    return rig.twin.rest.get(f"/v1/devices/{rig.twin.device}").raise_for_status().json()["state"]
+
+
+def wish(rig, **desired):
+    rig.twin.rest.patch(f"/v1/devices/{rig.twin.device}/state", json={"desired": desired}).raise_for_status()

@@ -80,7 +80,7 @@ def test_one_bit_of_a_block(rig):
     data = bytes(n % 256 for n in range(6000))
     uri = rig.twin.upload(data)[1]
     rig.twin.faults(corrupt_block=[2])
-    count = rig.do(f"jobs.proxy_read(cloud, {uri!r}, 0, mv)")
+    count = rig.do(f"cloud.proxy_read({uri!r}, 0, mv)")
     got = bytes.fromhex(rig.do(f"mv[:{count}]"))
     assert [n for n in range(count) if got[n] != data[n]] == [1024 + 512]
 

@@ -4,7 +4,7 @@ The compiler makes a name of every text of up to 10 characters, and a name stays
 a constant tuple is an object of the module instead, which goes when the module goes. So where only modules of
 `cold.COLD` have it, and nothing in the tree is called so, `"alt_mm"` becomes `("alt_mm",)[0]`: about 44 bytes more
 while the module is loaded, and one name less in tables that double at 640 and 1280. That is worth it for a text that
-occurs once or twice, and for more as the limit comes near (`_MOST_USES`). Lines stay. bundle.py calls it after shorten.py.
+occurs once or twice, and for more as the limit comes near (`_MOST_USES`). Lines stay. bundle.py calls it last.
 """
 
 from __future__ import annotations
