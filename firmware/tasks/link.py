@@ -30,9 +30,10 @@ class Link:
         modem.on_lost = self._on_modem_lost
 
     def _on_modem_lost(self, reason):
-        """The modem says that it restarted or that the bearer is gone."""
+        """The modem says that it restarted or that the bearer is gone; start() would close what outlives a bearer."""
         log.warn("modem", "lost: %s", reason)
-        self.started = False
+        if self.modem.restarted:
+            self.started = False
         self.state.fail(OSError(104, reason))
 
     async def run(self):

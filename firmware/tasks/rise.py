@@ -36,6 +36,7 @@ async def rise(link):
             await _provision(link)
         cold.forget()
         gc.collect()  # the session's buffers want whole pieces of heap
+        link.cloud.versions["mver"] = link.state.identity.get("firmware") or "unknown"
         link.cloud.device_id = device_id(link.config["device_id"], link.state.identity)
         lifetime = await link.cloud.open()
     except AuthError as refused:

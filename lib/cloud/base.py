@@ -4,6 +4,8 @@ A backend is a class `Cloud` in its module or package with the verbs that its pl
 are, and a verb that is missing is absent, never a pretence. Callers own time-outs longer than one exchange and all
 retries; a backend neither sleeps nor loops. Facts: platforms.md section 4, nrfcloud.md. RAM: a few names.
 
+Attributes: `caps`; `device_id` and `versions` (dict of str: what runs here), which may be changed before open().
+
 Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for the link, CloudError for a no):
     open()                         connect and prove who we are -> lifetime in s; AuthError when we are not accepted
     close(keep=False)              let go of the connection; never raises for a dead one. keep: open() may go on with

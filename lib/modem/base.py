@@ -23,7 +23,7 @@ Verbs (all async unless marked; times in ms; a verb that a family lacks is absen
     power_save(tau_s, active_s, edrx_s)  sleep()  wake()                                                (PSM, SLEEP)
     battery_mv()  reset(level)           recovery ladder of modems.md 5.1: 0 probe .. 4 modem, 5 pin, 6 power
 Attributes: `caps` (frozenset of str), `on_lost` (callable(reason: str) or None): sockets, or the bearer, are gone
-(an endpoint with `cid` may go on; its send() says ECONNRESET if not).
+(an endpoint with `cid` may go on; its send() says ECONNRESET if not); `restarted`: start() is due, it is all gone.
 
 Records (unknown is None, never 255 or 65535):
     registration {"stat", "tac", "eci", "rat": "ltem"|"nbiot"}
@@ -59,6 +59,7 @@ class Modem:
 
     def __init__(self, log=None):
         self.on_lost = None  # application: callable(reason)
+        self.restarted = True  # its settings are gone, and its sockets: start() is due
         self._log = log  # board: callable(text), or None
 
     def note(self, text, *args):

@@ -245,3 +245,16 @@ def test_a_lost_session_is_noticed(rig):
     assert caught.value.name in ("Timeout", "OSError", "DTLSError", "Reset")
     assert rig.do("rig.all(cloud.close(), cloud.open())")[1] > 0
     rig.do("cloud.report({'again': 1})")
+
+
+def test_a_session_outlives_its_bearer(rig):
+    """By connection ID, where the transport has one (nrfcloud.md 2): no handshake, no token."""
+    before = rig.twin.records()["totals"]
+    rig.modem.ask(fault="pdn_deact")
+    rig.do("cloud.close(True)")
+    rig.do("rig.all(modem.attach())")
+    assert rig.do("cloud.open()") > 0
+    rig.do("cloud.report({'kept': 1})")
+    after = rig.twin.records()["totals"]
+    again = 0 if rig.device.do("rig.dtls") == "modem" else 1
+    assert (after["handshakes"] - before["handshakes"], after["auth_ok"] - before["auth_ok"]) == (again, again)

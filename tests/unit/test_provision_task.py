@@ -84,6 +84,7 @@ class Cloud:
     """Accepts only `accepted`; provisioning does `work(node)`, a list of functions used up one by one."""
 
     def __init__(self, *work):
+        self.versions = {}
         self.accepted = UUID
         self.device_id = None
         self.work = list(work)

@@ -53,6 +53,7 @@ class Scripted:
 
 class Modem:
     on_lost = None
+    restarted = True
 
     def __init__(self):
         self.start = Scripted(None)
@@ -67,6 +68,7 @@ class Cloud:
     device_id = None
 
     def __init__(self):
+        self.versions = {}
         self.logs = Scripted(None)
         self.open = Scripted(3600)
         self.close = Scripted(None)
@@ -232,19 +234,23 @@ class Linking(Tasks):
         self.assertEqual(len(self.cloud.close.calls), 2)
         self.assertEqual(len(self.modem.start.calls), 1)
 
-    def test_a_modem_that_restarted_is_started_again(self):
-        lost = []
+    def test_a_modem_that_restarted_is_started_again_and_one_that_lost_its_bearer_is_not(self):
+        for restarted, starts in ((True, 2), (False, 1)):
+            self.setUp()
+            self.modem.restarted = restarted
+            lost = []
 
-        def until():
-            if self.state.link.is_set():
-                if lost:
-                    return True
-                lost.append(1)
-                self.modem.on_lost("Ready")
-            return False
+            def until(lost=lost):
+                if self.state.link.is_set():
+                    if lost:
+                        return True
+                    lost.append(1)
+                    self.modem.on_lost("Ready" if self.modem.restarted else "ME PDN DEACT 0")
+                return False
 
-        self.link(until)
-        self.assertEqual(len(self.modem.start.calls), 2)
+            self.link(until)
+            self.assertEqual(len(self.modem.start.calls), starts)
+            self.assertEqual([call[1] for call in self.cloud.close.calls], [(True,)])
 
 
 class Uplinking(Tasks):

@@ -116,6 +116,7 @@ class Modem(Base):
 
     def _on_boot(self, line):
         """The modem restarted by itself (line), or the stream to it ended (None)."""
+        self.restarted = True
         reason = "stream closed" if line is None else "modem restarted: " + readable(line)
         self.drop_endpoints(reason)
         self.registration["stat"] = 0

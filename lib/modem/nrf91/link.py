@@ -66,6 +66,7 @@ async def start(modem):
         await _system_mode(modem)
         await _capabilities(modem)
         await poll(modem)
+        modem.restarted = False
     finally:
         at.expect_boot = False
 
