@@ -2,7 +2,7 @@
 
 A Block1 body may repeat its last block (a retransmission under a new message id) but must not leave a
 gap; a Block2 answer is kept as it was made, so that every block of one transfer is of one
-representation (A-GNSS and the delta change with time). FETCH repeats its payload with each block.
+representation (A-GNSS and the delta change with time). FETCH repeats its payload with each block, or leaves it out.
 Called by site.py for every request except GET proxy, which is stateless.
 """
 
@@ -104,6 +104,7 @@ class Blockwise:
         if start >= len(answer.payload):
             raise ApiError(400, 40000, "block out of range", coap=codes.BAD_REQUEST)
         self._answers.put(_key(request, body), answer)
+        self._answers.put(_key(request), answer)  # aiocoap asks for the rest of a FETCH without its payload
         part = answer.copy(payload=self._faults.spoil(answer.payload[start : start + size]))
         part.opt.block2 = (number, start + size < len(answer.payload), exponent)
         return part
