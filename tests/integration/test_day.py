@@ -120,6 +120,19 @@ def test_day_with_dtls_and_jwt_in_the_modem_and_an_outage_of_the_cloud(tmp_path,
     assert '"dtls_open"' in modem and '"jwt"' in modem
 
 
+@pytest.mark.limit(100)
+def test_a_bearer_that_is_lost_costs_no_handshake_where_the_modem_has_a_connection_id(tmp_path, database):
+    options = ("--dtls", "modem", "--jwt", "modem", "--pdn-loss", "--hours", 8)
+    status, output, report = run_day(tmp_path, *QUICK, *options)
+    assert (status, report["ok"]) == (0, True), output[-4000:]
+    assert "the bearer is LOST" in output
+    node = (tmp_path / "day" / "logs" / "node.log").read_text()
+    lost, again = node.index("W link lost: "), node.index("authenticated as", node.index("W link lost: "))
+    assert lost < again and "dtls     connected" not in node[lost:again]
+    assert "W modem restarted" not in node
+    assert report["facts"]["sessions"]["handshakes"] == 3  # power on, power back, new version
+
+
 @pytest.mark.limit(60)
 @pytest.mark.parametrize(
     ("sabotage", "words"),

@@ -38,6 +38,7 @@ class _Heap(click.ParamType):
 @_option("--speed", type=click.FloatRange(1, 1000), default=20.0, help="Radio waits run so much faster.")
 @_option("--timeout", "timeout_s", type=click.FloatRange(1), default=150.0, help="Wall seconds for the day.")
 @click.option("--outage", is_flag=True, help="Stop the twin for a while in mid-day.")
+@click.option("--pdn-loss", is_flag=True, help="The network takes the bearer away, early in the day.")
 @click.option("--sabotage", type=click.Choice(SABOTAGE), help="Break one thing; the node must refuse or be refused.")
 @click.option("--coap-port", type=click.IntRange(1, 65535), help="UDP port of the twin [any; with --stay 5684].")
 @click.option("--rest-port", type=click.IntRange(1, 65535), help="TCP port of the twin [any; with --stay 8080].")

@@ -154,6 +154,8 @@ class Day:
         argv = self._godwit("modem", "--link", self.places.uart, "--world", self.places.world)
         argv += ["--speed", opts.speed, "--nvs", self.places.nvs, "--seed", opts.seed, "--imei", options.IMEI, "--json"]
         argv += ["--resolve", f"{options.HOST_NAME}:{options.COAP_PORT}={_LOOPBACK}:{self.coap_port}"]
+        if opts.pdn_loss:
+            argv += ["--control", self.places.control]
         if opts.dtls == "modem":
             argv += ["--credential", f"{options.SEC_TAG}:0={self.credentials['ca']}"]
         if opts.jwt == "modem":

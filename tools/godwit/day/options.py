@@ -23,6 +23,7 @@ NEXT_VERSION = "1.1.0"
 MAX_AGE_S = 8 * 3600  # authentication must be renewed within the day (the real service says 30 days)
 JOB_AT = 0.40  # of the day: the operator creates the update job
 OUTAGE_AT = 0.20  # of the day: the twin goes away (only with --outage)
+PDN_LOSS_AT = 0.15  # of the day: the network takes the bearer away (only with --pdn-loss)
 CUT_AT = 0.50  # of the bundle: the power goes
 DESIRED = {"sample_interval_s": 900}  # what the operator asks for once the node is up
 SETTINGS = {  # what the factory writes into config.json
@@ -58,6 +59,7 @@ class Options:
     stay: bool = False
     keep: bool = False
     outage: bool = False
+    pdn_loss: bool = False
     sabotage: str | None = None
     coap_port: int | None = None
     rest_port: int | None = None

@@ -1,7 +1,7 @@
 """What happens to the node during its day, apart from its own work: the operator's acts and fate's.
 
 The operator sets a configuration once the node is up and creates an update job later; the power fails in
-mid-download; with --outage the cloud goes away for a while. Called by day.py as one task; ends when all is done.
+mid-download; with --outage the cloud goes away for a while, with --pdn-loss the bearer. Called by day.py as one task; ends when all is done.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Script:
         if self._day.options.sabotage:
             return  # such a node never gets that far
         await self._configure()
+        if self._day.options.pdn_loss:
+            await self._reach(options.PDN_LOSS_AT)
+            await self._lose_bearer()
         if self._day.options.outage:
             await self._reach(options.OUTAGE_AT)
             await self._outage()
@@ -67,6 +70,15 @@ class Script:
         day.world.advance(_DARK_MS)
         self._say("world", "power", "I", f"power is back after {_DARK_MS // 1000} s")
         day.node.restore()
+
+    async def _lose_bearer(self) -> None:
+        """Have the modem simulator say what a network does that deactivates the PDN; it is back at once."""
+        reader, writer = await asyncio.open_unix_connection(str(self._day.places.control))
+        writer.write(b'{"fault": "pdn_deact"}\n')
+        await writer.drain()
+        await reader.readline()
+        writer.close()
+        self._say("world", "bearer", "W", "the bearer is LOST, and with it the node's address")
 
     async def _outage(self) -> None:
         """Stop the twin for an hour of world time or 30 s of ours, then start it on the same ports and database."""
