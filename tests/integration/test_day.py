@@ -101,8 +101,8 @@ def test_day_on_64_bit(tmp_path, database):
 @pytest.mark.limit(150)
 def test_day_on_32_bit_in_160k_with_loss(tmp_path, database):
     status, output, report = run_day(tmp_path, *QUICK, "--bits", 32, "--heap", "160k", "--drop", "0.05", "--seed", 7)
-    # MicroPython's collector is conservative: once in many days it takes a number for a reference and keeps what is gone.
-    # An errand that then finds no room is visited again, and everything else has to be as on any day.
+    # MicroPython's collector is conservative: once in many days it takes a number for a reference, and keeps what is
+    # gone. An errand that then finds no room is visited again, and everything else has to be as on any day.
     assert_whole_day(status, output, report, database(), spare=("alerts",))
     heap = [json.loads(body)["data"] for (body,) in database().rows("SELECT body FROM message WHERE app_id = 'HEAP'")]
     assert 0 < max(int(float(value)) for value in heap) <= HEAP_160K

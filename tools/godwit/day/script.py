@@ -1,7 +1,8 @@
 """What happens to the node during its day, apart from its own work: the operator's acts and fate's.
 
 The operator sets a configuration once the node is up and creates an update job later; the power fails in
-mid-download; with --outage the cloud goes away for a while, with --pdn-loss the bearer. Called by day.py as one task; ends when all is done.
+mid-download; with --outage the cloud goes away for a while, with --pdn-loss the bearer. Called by day.py as one
+task; ends when all is done.
 """
 
 from __future__ import annotations
