@@ -1,6 +1,7 @@
-"""Fixtures that several integration files share: a twin per test file, and a DTLS session of one test with it."""
+"""Fixtures that several integration files share: a twin per file, a DTLS session of one test with it, a device."""
 
 import pytest
+from cloud_rig import cloud_rig
 from twin_support import connected, running
 
 
@@ -16,3 +17,11 @@ def client(twin):
     """An authenticated session with it: twin_support.Client."""
     with connected(twin) as session:
         yield session
+
+
+@pytest.fixture(scope="module", params=["host", "modem"])
+def rig(request, tmp_path_factory):
+    """A device with a session: cloud_rig.Rig. DTLS in the firmware, then in the modem."""
+    with cloud_rig(tmp_path_factory.mktemp("rig"), request.param) as made:
+        yield made
+        assert made.twin.records()["errors"] == []

@@ -9,18 +9,10 @@ import base64
 import time
 
 import pytest
-from cloud_rig import cloud_rig, newest, one, refused, shadow, wish
+from cloud_rig import newest, one, refused, shadow, wish
 
 SEED_LOG = base64.b64decode("blJGQwAAAAAd2qCkkAEAAAEAAABoZWxsbyB3b3JsZA==")  # nrfcloud.md 6.4
 JSON, CBOR, OCTETS = 50, 60, 42
-
-
-@pytest.fixture(scope="module", params=["host", "modem"])
-def rig(request, tmp_path_factory):
-    """DTLS in the firmware, then in the modem."""
-    with cloud_rig(tmp_path_factory.mktemp("rig"), request.param) as made:
-        yield made
-        assert made.twin.records()["errors"] == []
 
 
 # --- auth ------------------------------------------------------------------------------------------------------------

@@ -7,20 +7,12 @@ import hashlib
 import struct
 
 import pytest
-from cloud_rig import DeviceError, cloud_rig, newest, one, refused, shadow
+from cloud_rig import DeviceError, newest, one, refused, shadow
 from twin_support import make_bundle
 
 CELL = "{'mcc': 244, 'mnc': 12, 'eci': 186369, 'tac': 12001, 'neighbours': []}"
 NEED = "{'flags': 0x3b, 'systems': {1: (0xffffffff, 0xffffffff)}}"
 JSON, CBOR, OCTETS = 50, 60, 42
-
-
-@pytest.fixture(scope="module", params=["host", "modem"])
-def rig(request, tmp_path_factory):
-    """DTLS in the firmware, then in the modem."""
-    with cloud_rig(tmp_path_factory.mktemp("rig"), request.param) as made:
-        yield made
-        assert made.twin.records()["errors"] == []
 
 
 # --- location --------------------------------------------------------------------------------------------------------
