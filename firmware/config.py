@@ -16,6 +16,7 @@ class Config:
         self.folder = root + "/data"
         self._values = schema.load(root)
         self._proven = False
+        self._unwritten = False  # keep() has taken something that flash would not
 
     def __getitem__(self, key):
         return self._values[key]
@@ -42,14 +43,22 @@ class Config:
         new = dict(self._values)
         new.update(accepted)
         if new != self._values:
-            try:
-                schema.keep(self._root, new)
-            except OSError as problem:
-                log.error("config", "settings could not be written: %s", problem)
+            if not self._write(new):
                 refused.update({key: self._values[key] for key in accepted})
                 return {}, refused
             self._values = new
         return accepted, refused
+
+    def _write(self, values):
+        """Make `values` the settings of the next start; -> whether flash took them."""
+        import schema
+
+        try:
+            schema.keep(self._root, values)
+        except OSError as problem:
+            log.error("config", "settings could not be written: %s", problem)
+            return False
+        return True
 
     def take(self, texts):
         """Take settings from the cloud that come as texts (dict of str), all of them or none. Raises ValueError."""
@@ -64,19 +73,14 @@ class Config:
             raise ValueError("flash does not take settings")
 
     def keep(self, changes):
-        """Take settings that another section of the shadow decides (dict, checked by the caller), for good if flash
-        lets us."""
-        import schema
-
+        """Take settings that are not the cloud's `config` section (dict, checked by the caller) from now on; -> whether
+        they are on flash, too."""
         new = dict(self._values)
         new.update(changes)
-        if new == self._values:
-            return
-        self._values = new
-        try:
-            schema.keep(self._root, new)
-        except OSError as problem:
-            log.error("config", "settings could not be written: %s", problem)
+        if new != self._values or self._unwritten:
+            self._values = new
+            self._unwritten = not self._write(new)
+        return not self._unwritten
 
     def remote(self):
         """-> dict of every setting that the cloud may change, with the value in use."""

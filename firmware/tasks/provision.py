@@ -53,8 +53,8 @@ class Provision:
         log.info("cloud", "provisioning: %d commands run", count)
         if not self._known.get("made"):
             return False
-        self._config.keep({"device_id": "{uuid}", "auth": "jwt", "jwt": "modem"})
-        store.remove(self._path)
+        if self._config.keep({"device_id": "{uuid}", "auth": "jwt", "jwt": "modem"}):
+            store.remove(self._path)  # else a restart knows by it who we are: it asks the service, and does this, again
         await clock.sleep(_LAG_S)
         return True
 

@@ -228,6 +228,26 @@ class Identity(Task):
         self.assertEqual((fresh["device_id"], fresh["jwt"], fresh["auth"]), ("{uuid}", "modem", "jwt"))
         self.assertFalse("provision.json" in self.files())
 
+    def test_a_flash_that_does_not_take_the_name_is_asked_again(self):
+        path = self.root + "/data/config.json"
+
+        async def key_on_a_full_flash(node):
+            store.os.remove(path)
+            store.os.mkdir(path)  # nothing can be written there
+            return await key(node)
+
+        self.link(Cloud(key_on_a_full_flash))
+        self.assertEqual(self.cloud.opened[-1][1], UUID)  # it is somebody else already
+        self.assertTrue("provision.json" in self.files())  # and will know it after a restart
+        store.os.rmdir(path)
+        self.put({"device_id": "node-1", "provisioning": True})
+        self.state = State()
+        Board().install()
+        self.link(Cloud(nothing))
+        self.assertEqual(self.cloud.opened[-1][1], UUID)
+        self.assertEqual(Config(self.root)["device_id"], "{uuid}")
+        self.assertFalse("provision.json" in self.files())
+
     def test_a_node_without_a_name(self):
         self.put({"provisioning": True})
         self.link(Cloud(key))
