@@ -12,7 +12,6 @@ import cbor
 import coap
 from cloud.base import AuthError, CloudError
 
-_TEXT = const(0)
 _CBOR = const(60)
 _AT, _CONFIG, _FINISHED = const(0), const(1), const(2)  # commands, second item
 _ERROR, _AT_OK, _CONFIG_OK, _FINISHED_OK = const(99), const(100), const(101), const(102)  # responses
@@ -67,15 +66,13 @@ async def provision(cloud, node):
 
 async def _open(cloud, node):
     """-> coap.Client of an authenticated session."""
+    from cloud.nrfcloud.session import present
+
     tuning = dict(cloud.tuning)
     tuning["szx"] = _SZX
-    query = tuple(["%s=%s" % pair for pair in sorted(cloud.versions.items())])
     client = coap.Client(await cloud.connect(), **tuning)
     try:
-        token = await node.token()
-        if isinstance(token, str):
-            token = token.encode()
-        await client.request(coap.POST, "p/auth-jwt", query=query, payload=token, content_format=_TEXT)
+        await present(cloud, client, "p/auth-jwt", await node.token())
     except coap.Refused as refused:
         await client.close()
         if refused.code in (coap.UNAUTHORIZED, _FORBIDDEN):

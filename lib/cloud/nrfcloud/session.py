@@ -65,13 +65,8 @@ async def authenticate(cloud):
     if now is None:
         raise AuthError("the time is unknown, so no token can be made")
     token = await cloud.token(cloud.device_id, now, _TOKEN_LIFETIME_S)
-    if isinstance(token, str):
-        token = token.encode()
-    query = tuple("%s=%s" % pair for pair in sorted(cloud.versions.items()))
     try:
-        answer = await cloud.client.request(
-            coap.POST, cloud.auth, query=query, payload=token, content_format=_TEXT
-        )
+        answer = await present(cloud, cloud.client, cloud.auth, token)
     except coap.Refused as refused:
         if refused.code >= coap.SERVER_ERROR:  # the service is unwell, which says nothing about who we are
             raise
@@ -80,3 +75,11 @@ async def authenticate(cloud):
     max_age = _DEFAULT_MAX_AGE_S if max_age is None else max_age
     cloud.expires_ms = clock.uptime_ms() + max_age * 1000
     return max_age
+
+
+async def present(cloud, client, path, token):
+    """POST `token` (bytes or str) to `path`, and what runs here with it (3.4); -> the answer. Raises coap.CoapError."""
+    if isinstance(token, str):
+        token = token.encode()
+    query = tuple(["%s=%s" % pair for pair in sorted(cloud.versions.items())])
+    return await client.request(coap.POST, path, query=query, payload=token, content_format=_TEXT)
