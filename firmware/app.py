@@ -32,7 +32,6 @@ _THRESHOLD = const(4096)
 _RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
 _SCRATCH = const(6144)  # a block or the manifest of an image, a part of assistance data: one piece, made once
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
-_DIED_ALERT = const(100)  # from 100 on the numbers are ours (nrfcloud.md 6.3)
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
 
@@ -170,7 +169,7 @@ class App:
     def _report_death(self, name, deaths):
         """An alert, some time after: what the task died of may have hindered this, too."""
         try:
-            self.records.alert(_DIED_ALERT, deaths, "task %s died" % name)
+            self.records.alert("died", deaths, "task %s died" % name)
         except Exception as error:
             log.error("app", "no alert: %s", error)
 

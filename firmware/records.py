@@ -56,8 +56,7 @@ class Records:
             self._state.records.set()
 
     def alert(self, kind, value, text):
-        """Keep an alert, if the cloud wants alerts, and see that it goes out soon. `kind` is nRF Cloud's number for it
-        (nrfcloud.md 6.3; from 100 on they are ours)."""
+        """Keep an alert, if the cloud wants alerts, and see that it goes out soon. `kind`: see cloud.base."""
         control = self._state.control
         if control and control["alertsEn"]:
             self.add("alert", {"type": kind, "value": value, "desc": text})

@@ -9,3 +9,10 @@ import coap
 # Reset counts as dead: a peer that has forgotten us answers every message with it. So does an answer that nobody can
 # use: a new session is the only thing left to try.
 LINK_ERRORS = (coap.Timeout, coap.Reset, coap.BadResponse, OSError)
+
+
+def explain(error):
+    """-> a short text for a log line: what class of thing went wrong, and what it said."""
+    text = str(error)
+    name = type(error).__name__
+    return "%s: %s" % (name, text) if text else name

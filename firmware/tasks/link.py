@@ -10,6 +10,7 @@ import clock
 import cold
 import log
 from retry import Backoff
+from tasks import explain
 
 _AUTH_WAIT_S = const(60)  # first pause after the cloud refused who we are; doubles to an hour
 
@@ -49,7 +50,7 @@ class Link:
             await clock.wait(self.state.link_lost)
             self.state.link_lost.clear()
             error = self.state.link_error
-            log.warn("link", "lost: %s: %s", type(error).__name__, error)
+            log.warn("link", "lost: %s", explain(error))
             # What the modem lost (the bearer, its radio) says nothing against the session; silence of the cloud does.
             await self.cloud.close(isinstance(error, OSError))
 

@@ -16,6 +16,7 @@ import log
 from cloud.base import AuthError, CloudError
 from modem.base import ATError, Denied
 from retry import Backoff
+from tasks import explain
 
 _ATTACH_MS = const(300000)
 _PATIENCE = const(3)  # failed attempts in a row, after which provisioning is given up for now
@@ -135,10 +136,3 @@ def device_id(pattern, identity):
                 raise CloudError("the modem does not tell its %s, which device_id is made of" % name)
             pattern = pattern.replace(mark, value)
     return pattern
-
-
-def explain(error):
-    """-> a short text for a log line: what class of thing went wrong, and what it said."""
-    text = str(error)
-    name = type(error).__name__
-    return "%s: %s" % (name, text) if text else name

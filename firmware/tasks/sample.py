@@ -10,7 +10,6 @@ import clock
 import log
 
 _RECOVERED_MV = const(100)
-_BATTERY_ALERT = const(7)  # nRF Cloud's number (nrfcloud.md 6.3)
 
 
 class Sample:
@@ -53,6 +52,6 @@ class Sample:
         if mv < limit and not self._low:
             self._low = True
             log.warn("sample", "battery low: %d mV", mv)
-            self._records.alert(_BATTERY_ALERT, mv, "battery low")
+            self._records.alert("battery", mv, "battery low")
         elif mv > limit + _RECOVERED_MV:
             self._low = False

@@ -14,8 +14,6 @@ import log
 import shadow
 from cloud.base import CloudError
 
-_ONLINE_ALERT = const(1)  # nRF Cloud's number (nrfcloud.md 6.3)
-_FAULT_ALERT = const(101)
 _PROVISION = const(1)  # first member of a command
 _ROUNDS = const(8)  # parts of a delta that is too large to be had at once, in one visit
 
@@ -51,9 +49,9 @@ class Shadow:
         await self._cloud.report({"config": self._config.remote()})
         log.info("shadow", "reported version %s and settings", self._about["appVersion"])
         self._state.reported.set()
-        self._records.alert(_ONLINE_ALERT, 0, "online, version " + self._about["appVersion"])
+        self._records.alert("online", 0, "online, version " + self._about["appVersion"])
         if self._fault:
-            self._records.alert(_FAULT_ALERT, 0, "the active slot did not start: " + self._fault)
+            self._records.alert("fault", 0, "the active slot did not start: " + self._fault)
 
     async def _tell_device(self):
         """Report the sections of the device information that the cloud does not have as they are."""

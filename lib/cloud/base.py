@@ -49,7 +49,7 @@ Shapes
             of str, or raises ValueError; step(): here a node may forget code that it loads when needed
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
-            {"type": int, "value": int, "desc": str}
+            {"type": "online" | "battery" | "died" (a task) | "fault" (a slot did not start), "value": int, "desc": str}
     entry   (seq, ts_ms or None, level 1..4, layer, text): one line of the log
     cell    the serving-cell dict of modem.base, with "neighbours"
     point   a Wi-Fi access point: {"mac" (6 bytes), "rssi_dbm", "channel"}, and what else the board knows

@@ -83,7 +83,7 @@ def test_msg_d2c_position_is_location_history(rig):
 
 
 def test_msg_d2c_alert(rig):
-    alert = "(7, 0, 'alert', {'type': 7, 'value': 3301, 'desc': 'battery low'})"
+    alert = "(7, 0, 'alert', {'type': 'battery', 'value': 3301, 'desc': 'battery low'})"
     one(rig, f"cloud.publish([{alert}])", "POST", "msg/d2c", "2.01", format=JSON)
     found = rig.twin.rest.get("/v1/alerts").raise_for_status().json()["items"][0]
     assert (found["deviceId"], found["status"]) == (rig.twin.device, "ACTIVE")

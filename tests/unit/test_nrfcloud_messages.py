@@ -50,12 +50,14 @@ class Encoding(unittest.TestCase):
             self.assertEqual(text(messages.encode(record)), wanted)
 
     def test_an_alert_is_json_with_the_fields_of_its_schema(self):  # 6.3
-        record = (7, 1631470795000, "alert", {"type": 7, "value": 3301, "desc": "battery low"})
+        record = (7, 1631470795000, "alert", {"type": "battery", "value": 3301, "desc": "battery low"})
         self.assertEqual(
             json.loads(messages.alert(record)),
             {"appId": "ALERT", "type": 7, "value": 3301, "desc": "battery low", "ts": 1631470795000},
         )
-        self.assertEqual(json.loads(messages.alert((7, 0, "alert", {"type": 1})))["seq"], 7)
+        self.assertEqual(json.loads(messages.alert((7, 0, "alert", {"type": "online"})))["seq"], 7)
+        kinds = [json.loads(messages.alert((7, 0, "alert", {"type": kind})))["type"] for kind in ("died", "fault", "x")]
+        self.assertEqual(kinds, [100, 101, 199])
 
     def test_a_log_line(self):  # 6.4
         self.assertEqual(
@@ -92,7 +94,7 @@ class Batches(unittest.TestCase):
         self.assertTrue(len(body) > 2000)
 
     def test_an_alert_goes_alone_and_in_its_turn(self):
-        alert = (3, 0, "alert", {"type": 1})
+        alert = (3, 0, "alert", {"type": "online"})
         records = temps(1, 2) + [alert] + temps(4, 2)
         self.assertEqual(messages.fill(records, 255, 1024)[3], 2)
         topic, form, _, count = messages.fill(records[2:], 255, 1024)

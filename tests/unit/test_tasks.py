@@ -319,12 +319,13 @@ class Uplinking(Tasks):
         self.assertTrue(("a", "one 1") not in [entry[3:] for entry in entries])  # taken, whatever became of it
 
     def test_an_alert_does_not_wait_for_the_hour_and_is_not_sent_unasked(self):
-        self.records.alert(7, 3300, "battery low")
+        self.records.alert("battery", 3300, "battery low")
         self.assertEqual(self.records.pending(), 0)
         self.state.control = {"alertsEn": True, "logLvl": 0}
-        self.records.alert(7, 3300, "battery low")
+        self.records.alert("battery", 3300, "battery low")
         self.assertTrue(self.state.records.is_set())
-        self.assertEqual(self.records.peek(1)[0][2:], ("alert", {"type": 7, "value": 3300, "desc": "battery low"}))
+        wanted = {"type": "battery", "value": 3300, "desc": "battery low"}
+        self.assertEqual(self.records.peek(1)[0][2:], ("alert", wanted))
 
     def test_a_full_batch_does_not_wait_for_the_hour(self):
         self.state.link.set()

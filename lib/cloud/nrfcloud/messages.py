@@ -34,6 +34,8 @@ _APP_IDS = {
     "gnss": "GNSS",
 }
 _ALERT = "alert"
+_ALERTS = {"online": 1, "battery": 7, "died": 100, "fault": 101}  # from 100 on the numbers are ours (6.3)
+_OTHER_ALERT = const(199)
 
 # pvt map: (key on the wire, our field, exponent, required); order is the CDDL's.
 _PVT = (
@@ -71,10 +73,11 @@ def encode(record):
 
 
 def alert(record):
-    """-> JSON bytes of an ALERT message (6.3) for (seq, ts_ms, "alert", {"type", "value", "desc"}); the journal's
-    sequence number stands in for a time that is not known."""
+    """-> JSON bytes of an ALERT message (6.3) for (seq, ts_ms, "alert", {"type", "value", "desc"}) of cloud.base; the
+    journal's sequence number stands in for a time that is not known."""
     seq, ts_ms, _, value = record
-    body = {"appId": "ALERT", "type": value["type"], "value": value.get("value", 0), "desc": value.get("desc", "")}
+    kind = _ALERTS.get(value["type"], _OTHER_ALERT)
+    body = {"appId": "ALERT", "type": kind, "value": value.get("value", 0), "desc": value.get("desc", "")}
     body["ts" if ts_ms else "seq"] = ts_ms or seq
     return json.dumps(body).encode()
 
