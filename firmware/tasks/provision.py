@@ -2,8 +2,10 @@
 
 Called by tasks/rise when the shadow asked for it, or when the cloud did not accept who we are and the setting
 `provisioning` allows it. The keys stay in the modem; when it has made one at `sec_tag` and all is answered, the node
-goes on as the modem's UUID with that key. What must outlive a power cut is in `provision.json`: which command was
-making a key (the modem refuses to make it twice, and only ours may be deleted), and whether one was made at `sec_tag`.
+goes on as the modem's UUID with that key. What must outlive a power cut is in `provision.json`: that the key at
+`sec_tag` was touched, which command was making one (the modem refuses to make it twice, and only ours may be deleted),
+and whether one was made at `sec_tag`. While it is there, a node that the cloud does not accept asks the service, whatever
+the setting says.
 """
 
 import gc
@@ -19,8 +21,14 @@ from modem.base import ATError
 
 _TOKEN_S = const(300)  # what the service's own clients ask for (nrfcloud.md 3.1)
 _LAG_S = const(10)  # from the registration of a key until it is accepted (nrfcloud.md 13.1)
+_FILE = "/provision.json"
 _KEYGEN = "%KEYGEN"
 _STORE = "%CMNG"
+
+
+def unfinished(config):
+    """-> whether our key was being replaced, or has been, and the cloud may not have heard of it."""
+    return store.exists(config.folder + _FILE)
 
 
 class Provision:
@@ -31,8 +39,8 @@ class Provision:
         self._config = config
         self._cloud = cloud
         self._online = online
-        self._path = config.folder + "/provision.json"
-        self._known = self._read()  # {"making": correlation, "made": True}
+        self._path = config.folder + _FILE
+        self._known = self._read()  # {"begun": True, "making": correlation, "made": True}
 
     def _read(self):
         try:
@@ -85,6 +93,8 @@ class Provision:
             if command == _KEYGEN:
                 reply = await self._make_key(correlation, parameters)
             else:
+                if not self._known and parameters[1:].startswith(",%d,2" % self._config["sec_tag"]):
+                    self._remember("begun", True)  # the key that the cloud knows us by may go
                 reply = await self._modem.execute(command, parameters)
         except (ATError, ValueError) as refused:
             log.error("modem", "provisioning: %s", refused)
@@ -99,15 +109,17 @@ class Provision:
         again = self._known.get("making") == correlation
         there = "%CMNG:" in await run(_STORE, "1," + where)
         if not there and not again:
-            self._known["making"] = correlation
-            store.write_json(self._path, self._known)
+            self._remember("making", correlation)
         if there and again:  # we had made it when the power went, and nobody has been told
             await run(_STORE, "3," + where)
         reply = await run(_KEYGEN, parameters)
         if where == "%d,2" % self._config["sec_tag"]:
-            self._known["made"] = True
-            store.write_json(self._path, self._known)
+            self._remember("made", True)
         return reply
+
+    def _remember(self, what, value):
+        self._known[what] = value
+        store.write_json(self._path, self._known)
 
     def configure(self, texts):
         """Take settings that the service gives as texts, all of them or none. Raises ValueError."""

@@ -94,8 +94,12 @@ async def _modem_up(link):
 
 
 def _provision_next(link):
-    """After the cloud did not accept who we are: whether the next attempt begins with provisioning. -> 1 (s) or 0."""
-    if not link.config["provisioning"]:
+    """After the cloud did not accept who we are: whether the next attempt begins with provisioning. -> 1 (s) or 0.
+
+    What was begun is finished, whoever began it: the key that the cloud knew may be gone."""
+    from tasks.provision import unfinished
+
+    if not link.config["provisioning"] and not unfinished(link.config):
         return 0
     backoff, due_ms = link.provisioned or (Backoff(_PROVISION_S, _DAY_S), 0)
     if clock.uptime_ms() < due_ms:

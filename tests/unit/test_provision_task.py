@@ -278,6 +278,28 @@ class Identity(Task):
         self.assertEqual(self.config["device_id"], "{uuid}")
 
 
+    def test_what_the_shadow_began_is_finished_after_a_restart(self):
+        async def told_too_late(node):
+            await key(node)
+            raise coap.Timeout
+
+        async def without_a_key(node):
+            await node.execute("a", "%CMNG", "3,16842753,2")  # the one that the cloud knows
+            raise coap.Timeout
+
+        for cut, then in ((told_too_late, nothing), (without_a_key, key)):
+            self.setUp()
+            self.put({"device_id": "node-1"})  # not by itself
+            with self.assertRaises(coap.Timeout):
+                run(Provision(self.modem, self.config, Cloud(cut), self.modem.time).run())
+            self.config = Config(self.root)
+            cloud = Cloud(then)
+            self.link(cloud, until=lambda cloud=cloud: self.state.link.is_set() or len(cloud.opened) > 5)
+            self.assertEqual(cloud.opened[-1][1], UUID)
+            self.tearDown()
+        self.setUp()
+
+
 class Asking(Task):
     def test_not_without_leave(self):
         self.put({"device_id": "node-1"})

@@ -31,6 +31,7 @@ SETTINGS = {
 
 class Settings(dict):
     good = 0
+    folder = "/nowhere"
 
     def proven(self):
         self.good += 1
