@@ -4,8 +4,8 @@ Called by tasks/rise when the shadow asked for it, or when the cloud did not acc
 `provisioning` allows it. The keys stay in the modem; when it has made one at `sec_tag` and all is answered, the node
 goes on as the modem's UUID with that key. What must outlive a power cut is in `provision.json`: that the key at
 `sec_tag` was touched, which command was making one (the modem refuses to make it twice, and only ours may be deleted),
-and whether one was made at `sec_tag`. While it is there, a node that the cloud does not accept asks the service, whatever
-the setting says.
+and whether one was made at `sec_tag`. While it is there, a node that the cloud does not accept asks the service,
+whatever the setting says.
 """
 
 import gc
