@@ -17,8 +17,8 @@ COLD = (
     ("fota", "fetch head image manifest slots space verify"),
     ("gnss", "agnss download offline pgps predictions walk"),
     ("journal", "reading recover"),
-    ("modem", "convert timers"),
-    ("modem.nrf91", "cells gnss info keys ladder link power receiver sockets verbs"),
+    ("modem", "convert info ladder link power timers verbs"),
+    ("modem.nrf91", "cells gnss keys receiver sockets steps verbs"),
     ("net", "handshake"),
     ("tasks", "assist locate offline place provision rise shadow trial update uplink"),
 )

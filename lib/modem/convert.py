@@ -51,6 +51,38 @@ def snr_db(index):
     return None if index is None or index == 127 else index - 24
 
 
+def cell_record(mcc, mnc, tac, eci, earfcn, pci, rsrp, rsrq, snr=None, ta=None, rat=None):
+    """-> the cell record of modem.base; None when the cell is not identified (no mcc, mnc or eci)."""
+    if mcc is None or mnc is None or eci is None:
+        return None
+    return {
+        "mcc": mcc,
+        "mnc": mnc,
+        "tac": tac,
+        "eci": eci,
+        "rat": rat,
+        "earfcn": earfcn,
+        "pci": pci,
+        "rsrp_dbm": rsrp,
+        "rsrq_db": rsrq,
+        "snr_db": snr,
+        "ta": ta,
+        "neighbours": [],
+    }
+
+
+def neighbour(earfcn, pci, rsrp, rsrq, diff=None):
+    """-> a neighbour's record."""
+    return {"earfcn": earfcn, "pci": pci, "rsrp_dbm": rsrp, "rsrq_db": rsrq, "time_diff": diff}
+
+
+def quotable(text, longest=128):
+    """-> `text`, which may stand between quotes in a command. Raises ValueError."""
+    if not 0 < len(text) <= longest or '"' in text or "\r" in text or "\n" in text:
+        raise ValueError("quote or line end in a name, or no name, or too long")
+    return text
+
+
 def plmn(text):
     """PLMN as digits (bytes, 5 or 6) -> (mcc, mnc), or (None, None)."""
     if len(text) not in (5, 6) or not text.isdigit():

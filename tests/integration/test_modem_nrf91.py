@@ -81,7 +81,7 @@ def test_start_from_any_state(tmp_path, state):
             time.sleep(0.1)
         found = run(modem, "start")
         assert found["version"] == "v2.0.0"
-        assert {"DTLS", "GNSS", "AGNSS_NRF", "JWT", "NEIGHBOURS", "TA"} <= set(found["caps"])
+        assert {"DTLS", "GNSS", "AGNSS", "JWT", "NEIGHBOURS", "TA"} <= set(found["caps"])
         assert found["ms"] < 8000
 
 
@@ -94,7 +94,7 @@ def test_stock_serial_modem_cannot_take_assistance(tmp_path):
     with running_modem(tmp_path, *FAST, "--stock") as modem:
         caps = run(modem, "start")["caps"]
         assert "GNSS" in caps
-        assert "AGNSS_NRF" not in caps
+        assert "AGNSS" not in caps
 
 
 # --- link ----------------------------------------------------------------------------------------------------------

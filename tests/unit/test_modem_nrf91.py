@@ -20,7 +20,7 @@ class Start(unittest.TestCase):
 
         (version, caps), fake, lost = drive(body, started=False)
         self.assertEqual(version, "v2.0.0")
-        self.assertTrue("AGNSS_NRF" in caps and "GNSS" in caps and "SLEEP" not in caps)
+        self.assertTrue("AGNSS" in caps and "GNSS" in caps and "SLEEP" not in caps)
         sent = fake.commands()
         for cmd in ("ATE0", "AT+CMEE=1", "AT#XDATACTRL=1000", "AT+CEREG=5"):
             self.assertIn(cmd, sent)
@@ -61,7 +61,7 @@ class Attach(unittest.TestCase):
             task = asyncio.create_task(later())
             try:
                 return await m.attach(progress=stats.append, **how)
-            except base.Denied as denied:
+            except (base.Denied, base.SimError) as denied:
                 return denied
             except OSError as error:
                 return error.errno
@@ -87,7 +87,35 @@ class Attach(unittest.TestCase):
 
     def test_no_sim(self):
         got, _, _ = self.attach(b"\r\n+CEREG: 5,0\r\n\r\nOK\r\n", (b"+CEREG: 90",))
-        self.assertEqual(str(got), "registration denied: UICC failure")
+        self.assertEqual((got.kind, str(got)), ("failure", "SIM failure: UICC failure"))
+
+    def sim(self, answers, pin=None):
+        async def body(m, fake):
+            m.pin = pin
+            for _ in range(2):
+                try:
+                    await m.attach()
+                    return None
+                except base.SimError as error:
+                    kind = error.kind
+            return kind
+
+        answers["AT+CEREG?"] = [b"\r\n+CEREG: 5,0\r\n\r\nOK\r\n"] * 3 + [BASIC["AT+CEREG?"]]
+        kind, fake, _ = drive(body, answers)
+        return kind, [x for x in fake.commands() if x.startswith("AT+CPIN=")]
+
+    def test_what_keeps_a_sim_from_letting_us_in(self):
+        for code, kind in ((10, "missing"), (12, "puk"), (13, "failure"), (11, "pin")):
+            answer = {"AT+CPIN?": b"\r\n+CME ERROR: %d\r\n" % code}
+            self.assertEqual(self.sim(answer), (kind, []))
+        self.assertEqual(self.sim({"AT+CPIN?": b"\r\n+CPIN: NOT INSERTED\r\n\r\nOK\r\n"}), ("missing", []))
+
+    def test_the_pin_is_tried_once_and_never_again(self):
+        asks = b"\r\n+CPIN: SIM PIN\r\n\r\nOK\r\n"
+        got = self.sim({"AT+CPIN?": asks, 'AT+CPIN="1234"': b"\r\n+CME ERROR: 16\r\n"}, "1234")
+        self.assertEqual(got, ("pin", ['AT+CPIN="1234"']))
+        got = self.sim({"AT+CPIN?": [asks, b"\r\n+CME ERROR: 14\r\n", b"\r\n+CPIN: READY\r\n\r\nOK\r\n"]}, "1234")
+        self.assertEqual(got, (None, ['AT+CPIN="1234"']))
 
     def test_no_network(self):
         got, stats, _ = self.attach(b"\r\n+CEREG: 5,2\r\n\r\nOK\r\n", (b"+CEREG: 2",), timeout_ms=300)

@@ -4,7 +4,8 @@ import unittest
 
 from harness.rng import Rng, seed
 from modem import base, convert
-from modem.nrf91 import cells, gnss, info
+from modem import info
+from modem.nrf91 import cells, gnss
 from modem.queue import DatagramQueue
 from modem.timers import decode_active, decode_tau, encode_active, encode_edrx, encode_tau
 
@@ -161,6 +162,7 @@ class Cells(unittest.TestCase):
                 "pci": 417,
                 "rsrp_dbm": -92,
                 "rsrq_db": -10,
+                "snr_db": None,
                 "ta": None,
                 "neighbours": [
                     {"earfcn": 1300, "pci": 251, "rsrp_dbm": -108, "rsrq_db": -18, "time_diff": 0},

@@ -9,7 +9,7 @@ from micropython import const
 
 from at.errors import ATError
 from at.fields import scan_int, split
-from modem.convert import plmn, rsrp_dbm, rsrq_db
+from modem.convert import cell_record, neighbour, plmn, rsrp_dbm, rsrq_db, snr_db
 
 _NO_ECI = const(0xFFFFFFFF)
 _NO_TA = const(65535)
@@ -22,21 +22,17 @@ def _cell(eci, code, tac, earfcn, pci, rsrp, rsrq, ta=None):
     """Cell record from fields as bytes; None when the cell is not identified."""
     eci = scan_int(eci, 16)
     mcc, mnc = plmn(code)
-    if eci is None or eci == _NO_ECI or mcc is None:
-        return None
-    return {
-        "mcc": mcc,
-        "mnc": mnc,
-        "tac": scan_int(tac, 16),
-        "eci": eci,
-        "rat": None,
-        "earfcn": scan_int(earfcn),
-        "pci": scan_int(pci),
-        "rsrp_dbm": rsrp_dbm(scan_int(rsrp)),
-        "rsrq_db": rsrq_db(scan_int(rsrq)),
-        "ta": None if ta == _NO_TA else ta,
-        "neighbours": [],
-    }
+    return cell_record(
+        mcc,
+        mnc,
+        scan_int(tac, 16),
+        None if eci == _NO_ECI else eci,
+        scan_int(earfcn),
+        scan_int(pci),
+        rsrp_dbm(scan_int(rsrp)),
+        rsrq_db(scan_int(rsrq)),
+        ta=None if ta == _NO_TA else ta,
+    )
 
 
 def _neighbours(fields, start, count):
@@ -44,15 +40,7 @@ def _neighbours(fields, start, count):
     found = []
     for i in range(start, start + count * _TUPLE, _TUPLE):
         earfcn, pci, rsrp, rsrq, diff = [scan_int(x) for x in fields[i : i + _TUPLE]]
-        found.append(
-            {
-                "earfcn": earfcn,
-                "pci": pci,
-                "rsrp_dbm": rsrp_dbm(rsrp),
-                "rsrq_db": rsrq_db(rsrq),
-                "time_diff": diff,
-            }
-        )
+        found.append(neighbour(earfcn, pci, rsrp_dbm(rsrp), rsrq_db(rsrq), diff))
     return found
 
 
@@ -90,9 +78,10 @@ def parse_xmonitor(line):
     fields = split(line)
     if fields[0] not in (b"1", b"5") or len(fields) < 12:
         return None
-    _, _, _, code, tac, act, _, eci, pci, earfcn, rsrp = fields[:11]
+    _, _, _, code, tac, act, _, eci, pci, earfcn, rsrp, snr = fields[:12]
     cell = _cell(eci, code, tac, earfcn, pci, rsrp, b"")
     if cell:
+        cell["snr_db"] = snr_db(scan_int(snr))
         cell["rat"] = {b"7": "ltem", b"9": "nbiot"}.get(act)
     return cell
 
@@ -122,12 +111,15 @@ async def cells(modem, neighbours=True, timeout_ms=60000):
             cell = parse_ncellmeas(await _ncellmeas(modem, "", timeout_ms))
         except ATError:  # not now: LTE off, or another measurement runs
             cell = None
+    lines = await modem.at.command("AT%XMONITOR", b"%XMONITOR:", timeout_ms=3000)
+    seen = parse_xmonitor(lines[0]) if lines else None
     if cell is None:
-        lines = await modem.at.command("AT%XMONITOR", b"%XMONITOR:", timeout_ms=3000)
-        cell = parse_xmonitor(lines[0]) if lines else None
+        cell = seen
         if cell is None:
             raise OSError(ETIMEDOUT, "no serving cell")
         cell["rsrq_db"] = (await modem.signal())["rsrq_db"]
+    elif seen and seen["eci"] == cell["eci"]:  # what a measurement leaves out
+        cell["snr_db"] = seen["snr_db"]
     if cell["rat"] is None:
         cell["rat"] = modem.registration["rat"]
     return cell

@@ -16,6 +16,8 @@ _BURST = const(4096)  # more without a pause overflows the modem's ring
 _MAX_BLOB = const(8192)
 _INJECT_MS = const(15000)
 _STOP_MS = const(5000)
+_TIME = const(0x08)  # flags of a need (modems.md 3.2)
+_POSITION = const(0x10)
 
 
 def parse_position(line):
@@ -53,7 +55,7 @@ async def gnss_start(modem, interval_s=0, timeout_s=120, forward=True):
 
     `forward`: have it tell what assistance it needs (gnss_need), where the modem can.
     """
-    mode = 2 if forward and "AGNSS_NRF" in modem.caps else 0
+    mode = 2 if forward and "AGNSS" in modem.caps else 0
     cmd = "AT#XGNSS=1,%d,%d" % (mode, interval_s)
     if interval_s != 1:
         cmd += ",%d" % timeout_s
@@ -126,6 +128,16 @@ async def agnss_inject(modem, blob):
         prompt=b"OK",
         done=b"#XDATAMODE:",
     )
+
+
+async def gnss_hint(modem, unix_s, place=None):
+    """Give it the time and a rough position (modem.base), for want of anything better."""
+    from gnss.offline import elements
+
+    room = memoryview(bytearray(64))
+    need = {"flags": _TIME | _POSITION, "systems": {}}
+    first, end = elements(room, None, need, unix_s * 1000, place)
+    await agnss_inject(modem, room[first:end])
 
 
 async def gnss_fix(modem, timeout_ms):

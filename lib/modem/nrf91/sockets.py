@@ -9,6 +9,8 @@ from micropython import const
 
 from at.errors import ATError
 from at.fields import scan_int, split
+from modem.convert import quotable
+from modem.link import attempt
 from modem.nrf91.endpoint import Endpoint
 
 _RX = const(3072)  # a server's DTLS flight, or two CoAP blocks of 1024
@@ -19,19 +21,6 @@ _CID = const(14)
 _CID_STATUS = const(15)
 _DTLS_TIMEOUT = const(18)
 _KEEPOPEN = const(34)
-
-
-def _check_name(host):
-    if not 0 < len(host) <= 128 or '"' in host or "\r" in host or "\n" in host:
-        raise ValueError("host name")
-
-
-async def _attempt(modem, cmd, prefix=None):
-    """-> info lines, or None when the modem refuses. As in modem.nrf91.link, which is not worth its memory here."""
-    try:
-        return await modem.at.command(cmd, prefix)
-    except ATError:
-        return None
 
 
 async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms):
@@ -52,7 +41,7 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
         await at.command(option % handle)
     keep = False
     for option in options[1]:
-        keep = await _attempt(modem, option % handle) is not None
+        keep = await attempt(modem, option % handle) is not None
     await at.command('AT#XCONNECT=%d,"%s",%d' % (handle, host, port), b"#XCONNECT:", timeout_ms=timeout_ms)
     endpoint = Endpoint(modem, handle, rx_bytes)
     endpoint.keep = keep
@@ -77,7 +66,7 @@ async def _why(modem, host, secure):
 
 
 async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout_ms, secure):
-    _check_name(host)
+    quotable(host)
     try:
         return await _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms)
     except ATError as refusal:
@@ -94,9 +83,10 @@ async def udp_open(modem, host, port, rx_bytes=_RX):
     return await _connect(modem, "AT#XSOCKET=1,2,0", b"#XSOCKET:", ((), ()), host, port, rx_bytes, _DNS_MS, False)
 
 
-async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_ms=130000):
-    """-> Endpoint over DTLS ended in the modem; the server is verified by the CA at `sec_tag` for `hostname`."""
-    _check_name(hostname)
+async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_ms=130000, ca=None):
+    """-> Endpoint over DTLS ended in the modem; the server is verified by the CA at `sec_tag` for `hostname`. `ca` is
+    not looked at: the key store takes credentials only while the radio is off."""
+    quotable(hostname)
     needed = (
         'AT#XSSOCKETOPT=%%d,1,%d,"%s"' % (_HOSTNAME, hostname),
         "AT#XSSOCKETOPT=%%d,1,%d,%d" % (_DTLS_TIMEOUT, _handshake_s(timeout_ms)),
@@ -114,7 +104,7 @@ async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_
 
 async def _known_by_cid(modem, endpoint):
     """Do our records carry a connection ID? Status 1 would be the server's records only, and of no help."""
-    lines = await _attempt(modem, "AT#XSSOCKETOPT=%d,0,%d" % (endpoint.handle, _CID_STATUS), b"#XSSOCKETOPT:")
+    lines = await attempt(modem, "AT#XSSOCKETOPT=%d,0,%d" % (endpoint.handle, _CID_STATUS), b"#XSSOCKETOPT:")
     return bool(lines) and scan_int(split(lines[0])[-1]) in (2, 3)
 
 

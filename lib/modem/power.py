@@ -1,6 +1,6 @@
-"""nRF91: PSM and eDRX requests, and the UART's sleep by DTR (modems.md 2A.1, 2A.9).
+"""PSM and eDRX requests, and the UART's sleep by DTR (27.007, 24.008; modems.md 2A.1, 2A.9).
 
-Called by modem.nrf91.Modem only. RAM: none.
+Called through modem.family.Family. RAM: none.
 """
 
 from errno import ENODEV

@@ -1,22 +1,12 @@
-"""nRF91: who it is, what time it is, how strong the signal is (modems.md 2A.4, 2A.10).
+"""Who the modem is, what time it is, how strong the signal is (27.007; modems.md 2A.4, 2A.10, 8.4).
 
-Called by modem.nrf91.Modem only. RAM: none.
+Called through modem.family.Family; what a family is asked is in its steps. RAM: none.
 """
 
 from at.errors import ATError
 from at.fields import scan_int, split
 from modem.convert import rsrp_dbm, rsrq_db, unix_time
-
-# field, command, prefix (None: the answer is free text). The first that answers wins.
-_IDENTITY = (
-    ("imei", "AT+CGSN=1", b"+CGSN:"),
-    ("iccid", "AT%XICCID", b"%XICCID:"),
-    ("imsi", "AT+CIMI", None),
-    ("model", "AT+CGMM", None),
-    ("firmware", "AT+CGMR", None),
-    ("uuid", "AT%DEVICEUUID", b"%DEVICEUUID:"),
-    ("uuid", "AT#XUUID", b"#XUUID:"),
-)
+from modem.verbs import steps
 
 
 async def _text(modem, cmd, prefix):
@@ -30,9 +20,10 @@ async def _text(modem, cmd, prefix):
 
 async def identity(modem):
     """-> dict of str or None: imei, iccid, imsi, model, firmware, uuid, app."""
-    found = {"app": modem.version}
-    for field, cmd, prefix in _IDENTITY:
-        if found.get(field) is None:
+    found = {"imei": None, "iccid": None, "imsi": None, "model": None, "firmware": None, "uuid": None}
+    found["app"] = modem.version
+    for field, cmd, prefix in steps(modem).IDENTITY:  # the first that answers wins
+        if found[field] is None:
             found[field] = await _text(modem, cmd, prefix)
     return found
 
@@ -50,7 +41,7 @@ def parse_cclk(line):
     """`+CCLK: "26/01/02,05:04:05+08"`: local time and its zone in quarter hours -> Unix s; None when not set."""
     text = split(line)[0]
     numbers = [scan_int(text[i : i + 2]) for i in (0, 3, 6, 9, 12, 15)]
-    if None in numbers or numbers[0] < 24:  # a clock that starts at 1970 or 1980 does not know
+    if None in numbers or not 24 <= numbers[0] < 80:  # a clock that starts at 1970, 1980 or 2004 does not know
         return None
     quarters = scan_int(text[18:20]) or 0
     if text[17:18] == b"-":
@@ -67,6 +58,10 @@ async def signal(modem):
 
 
 async def battery_mv(modem):
-    """-> supply voltage in mV, or None."""
-    lines = await modem.at.command("AT%XVBAT", b"%XVBAT:", timeout_ms=3000)
-    return scan_int(split(lines[0])[0]) if lines else None
+    """-> supply voltage in mV, or None where the modem does not measure it."""
+    cmd, prefix, index = steps(modem).BATTERY
+    if cmd is None:
+        return None
+    lines = await modem.at.command(cmd, prefix, timeout_ms=3000)
+    fields = split(lines[0]) if lines else ()
+    return scan_int(fields[index]) if len(fields) > index else None
