@@ -54,7 +54,8 @@ class Client:
         self.done = Waiter(self.deadlines)
         self._lines = []
         self.suspect = False
-        self.cut = False  # a payload was interrupted: the modem may still wait for its rest
+        self.cut = False  # a payload was begun, or asked for: the modem may still wait for its rest
+        self.strays = 0  # results without a command, as the parser counted them when the channel was last clean
         self.heard = ticks_ms()  # when the last byte came
         self._raw_since = None
 
@@ -100,11 +101,14 @@ class Client:
         cmd = cmd.encode() if isinstance(cmd, str) else cmd
         async with self.lock:
             self.start()
-            if self.suspect:
+            if self.suspect or self.strays != self.parser.strays:  # a doubled result would answer the wrong command
                 await self._resync()
             self.parser.begin(cmd, prefix, free, prompt, done)
             try:
-                return await self._exchange(cmd, timeout_ms, data, pause_ms)
+                lines = await self._exchange(cmd, timeout_ms, data, pause_ms)
+                if cmd == b"ATE0":
+                    self.parser.mute = True
+                return lines
             except ModemReset:
                 raise
             except OSError as error:
@@ -145,13 +149,13 @@ class Client:
         waiter = self.done
         self._lines = lines = []
         self.suspect = True  # until the answer is here: after a cancellation it must not meet the next command
+        self.cut = data is not None  # its prompt may come when we wait no more
         waiter.clear()
         try:
             await self.write(cmd + b"\r")
             result = await waiter.wait(timeout_ms)
-            if result is None:  # the prompt: the modem takes the next bytes as payload
+            if not result:  # the prompt: the modem takes the next bytes as payload
                 waiter.clear()
-                self.cut = True
                 parser.data_sent()
                 if isinstance(data, (list, tuple)):
                     from at.bursts import send
@@ -160,14 +164,13 @@ class Client:
                 else:
                     await self.write(data)
                 result = await waiter.wait(max(timeout_ms, _DATA_MS))
-                self.cut = False
             elif data is not None and result[0]:
                 result = (False, b"no prompt")
-            self.suspect = False
+            self.suspect = self.cut = False
         finally:
             parser.end()
         if not result[0]:
-            raise ATError(cmd, result[1])
+            raise ATError(cmd, result[1], lines)
         return lines
 
     async def write(self, buf):
@@ -235,10 +238,12 @@ class Client:
         self._lines.append(line)
 
     def on_final(self, ok, line):
+        if self.done.value == ():  # a prompt, and at once refused: the payload must not be sent (edge 7)
+            self.done.clear()
         self.done.put((ok, line))
 
     def on_prompt(self):
-        self.done.put(None)
+        self.done.put(())
 
     def on_urc(self, line):
         for prefix, handler in self._urcs:
@@ -252,6 +257,7 @@ class Client:
                 return
 
     def on_boot(self, line):
+        self.parser.mute = False
         if self.expect_boot or not self.parser.synced:
             self.on_urc(line)
             return

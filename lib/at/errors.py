@@ -10,10 +10,12 @@ from at.fields import readable, scan_int
 
 class ATError(Exception):
     """The modem refused: `cmd` (str, without what follows its `=`: that may be a key or a token), `code` (int of +CME
-    or +CMS ERROR) or None, `text`. Made from the command and the line (both bytes) that ended it."""
+    or +CMS ERROR) or None, `text`; `lines`: info lines (bytes) that came before, which may tell why. Made from the
+    command and the line (both bytes) that ended it."""
 
-    def __init__(self, cmd, line):
+    def __init__(self, cmd, line, lines=()):
         self.cmd = cmd.split(b"=")[0].decode()
+        self.lines = lines
         self.text = readable(line)
         head, _, rest = self.text.partition(":")
         self.code = scan_int(rest)

@@ -56,6 +56,7 @@ class Parser:
         self.ignored = b""  # prefixes, each between blanks, of news that is known and that nobody needs
         self.synced = False  # until the first dialogue worked, unknown lines are noise
         self.numeric = False  # a numeric result code was seen
+        self.mute = False  # ATE0 was obeyed: an echo means that the modem restarted (edge 10)
         self.overflows = 0  # lines longer than the buffer, dropped
         self.oversize = 0  # raw blocks larger than the buffer, dropped
         self.stalled = 0  # raw blocks that never became complete
@@ -76,8 +77,8 @@ class Parser:
         """A command (bytes, without CR) is about to be sent.
 
         prefix: of its info lines (a tuple for several), or None. free: info lines without prefix are its answer.
-        prompt: b">", b"@", or a whole line (b"OK", b"CONNECT") after which the payload goes. done: prefix of the line
-        that ends the data phase; a 0 behind it means success. multiline: quoted values may hold line ends.
+        prompt: b">", b"@", or a line (b"OK", b"CONNECT", b"DOWNLOAD") after which the payload goes. done: prefix of the
+        line that ends the data phase; a 0 behind it means success. multiline: quoted values may hold line ends.
         """
         self._echo = cmd
         self._prefix = prefix
@@ -267,15 +268,15 @@ class Parser:
             if line == b"OK":  # of a command typed before; the data phase ends with `done` only
                 return False
         ok = _meaning(line)
+        if phase == _PROMPT and ok is not False and line.startswith(self._prompt):
+            self._sink.on_prompt()
+            return True
         if ok is None:
             if self._prefix is not None or self._free or line not in _NUMERIC:
                 return False
             self.numeric = True
             ok = line == _NUMERIC[0]
-        if ok and phase == _PROMPT and line.startswith(self._prompt):
-            self._sink.on_prompt()
-        else:
-            self._finish(ok, line)
+        self._finish(ok, line)
         return True
 
     def _finish(self, ok, line):
@@ -289,7 +290,11 @@ class Parser:
             if not (line.startswith(self._dual) and is_urc(line)):
                 self._sink.on_info(line)
                 return True
-        return line == self._echo
+        if line != self._echo:
+            return False
+        if self.mute:
+            self._sink.on_boot(b"echo")  # not the line: it may hold a key
+        return True
 
     def _odd(self, line):
         """Nobody expects this line: a late result, a boot line behind power-up noise, or news of an unknown kind."""

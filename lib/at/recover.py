@@ -39,6 +39,7 @@ async def resync(at):
         if clean == 2:
             await asyncio.sleep_ms(_SETTLE_MS)
             if at.parser.strays == strays:
+                at.strays = strays
                 at.suspect = at.cut = False
                 return
             clean = 0
@@ -59,13 +60,15 @@ async def _quiet(at, limit_ms):
 
 async def _escape(at, attempt):
     """What may stand between us and the command line: data mode, or a quoted string that was never closed."""
-    if at.escape and attempt % 3 == 0:
+    if attempt % 3 == 0:
         if attempt or at.cut:
             # A counted payload ends by its count only. Line ends mean nothing in command mode.
             for _ in range((_DATAGRAM if attempt < 3 else _LONGEST) // len(_FILL)):
                 await at.write(_FILL)
-        await at.write(at.escape)
-        await asyncio.sleep_ms(at.probe_ms)
+        if at.escape:
+            await at.write(at.escape)
+        if at.escape or at.cut:
+            await asyncio.sleep_ms(at.probe_ms)
     elif attempt % 3 == 2:
         await at.write(b'"x\r')  # the x makes sure that the unfinished command is refused, not executed
         await _quiet(at, at.quiet_ms)

@@ -6,11 +6,20 @@ ANNOUNCERS = (
     (b"#XRECV:", 2, b"\n"),
     (b"#XRECVFROM:", 2, b"\n"),
     (b"+CARECV:", 0, b","),
+    (b'+CAURC: "recv"', 2, b"\n"),
+    (b"+QIRD:", 0, b"\n"),
+    (b"+QSSLRECV:", 0, b"\n"),
+    (b'+QIURC: "recv"', 2, b"\n"),
     (b"+USORF:", 3, b'"'),
+    (b"+USORD:", 1, b'"'),
+    (b"+SQNSRECV:", 1, b"\n"),
 )
 DUAL = (b"+CEREG:", b"+CSCON:")
-BOOT = (b"Ready", b"RDY", b"+SYSSTART", b"NORMAL POWER DOWN", b"#XMODEM:")
-URCS = (b"+CEREG:", b"+CSCON:", b"*PSUTTZ:", b"DST:", b"+CTZV:", b"+CASTATE:", b"RING", b"+CRING:", b"+CMTI:")
+BOOT = (b"Ready", b"INIT ERROR", b"Bootloader mode ready", b"#XMODEM:", b"+SYSSTART", b"+SHUTDOWN")
+BOOT += (b"RDY", b"APP RDY", b"SMS Ready", b"NORMAL POWER DOWN", b"POWERED DOWN", b"PSM POWER DOWN", b"UNDER-VOLTAGE")
+URCS = (b"+CEREG:", b"+CSCON:", b"+CPIN:", b"+CFUN:", b"*PSUTTZ:", b"DST:", b"+CTZV:", b"RING", b"+CRING:", b"+CMTI:")
+URCS += (b"+APP PDP:", b"+CASTATE:", b"+CADATAIND:", b"+CAURC:", b"+QUSIM:", b"+QIND:", b"+QIOPEN:", b"+QIURC:")
+URCS += (b"+UUPSDA:", b"+UUPSDD:", b"+UUSORF:", b"+UUSOCL:", b"+SQNSRING:", b"+SQNSH:", b"+LPGNSSFIXREADY:")
 
 
 class Recorder:

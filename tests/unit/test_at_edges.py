@@ -1,13 +1,58 @@
-"""at.parser: the edges of modems.md 1.4 that are the parser's, by number; the client's are in test_at_client.py."""
+"""The edges of modems.md 1.4: which test shows each, and here those of them that are the parser's."""
 
 import unittest
 
 from harness.at_events import clean, feed, make
 from harness.rng import Rng, seed
 
+HERE, CLIENT, DIALOGUE = "test_at_edges.py", "test_at_client.py", "test_at_dialogue.py"
+TABLE = (  # edge, file, test
+    (1, HERE, "test_01_urc_between_info_lines"),
+    (2, HERE, "test_02_urc_before_result"),
+    (3, HERE, "test_03_urc_between_echo_and_answer"),
+    (4, HERE, "test_04_urc_glued_to_result"),
+    (5, HERE, "test_05_split_between_cr_and_lf"),
+    (6, HERE, "test_06_prompt_without_its_blank"),
+    (7, DIALOGUE, "test_07_prompt_and_refusal_in_one_read"),
+    (8, HERE, "test_08_blocks_are_counted"),
+    (9, CLIENT, "test_09_block_cut_by_a_restart"),
+    (10, DIALOGUE, "test_10_echo_after_ate0_is_a_restart"),
+    (11, HERE, "test_11_noise_at_power_on"),
+    (12, DIALOGUE, "test_12_boot_lines_of_every_family"),
+    (13, HERE, "test_13_sms_news_have_two_lines"),
+    (14, CLIENT, "test_14_late_result_does_not_answer_the_next_command"),
+    (15, HERE, "test_15_error_as_text"),
+    (16, HERE, "test_16_numeric_results"),
+    (17, DIALOGUE, "test_17_news_twice_or_never"),
+    (18, HERE, "test_18_long_lines"),
+    (19, HERE, "test_19_lines_without_prefix"),
+    (20, HERE, "test_20_prefix_differs_or_there_are_several"),
+    (21, HERE, "test_21_empty_list"),
+    (22, HERE, "test_22_closed_while_sending"),
+    (23, CLIENT, "test_23_first_bytes_are_lost"),
+    (24, CLIENT, "test_24_uart_stream"),
+    (25, HERE, "test_25_connect_with_a_rate"),
+    (26, HERE, "test_26_clock_news_at_any_time"),
+    (27, HERE, "test_27_failure_after_an_info_line"),
+    (28, DIALOGUE, "test_28_never_sent_twice"),
+)
+
+
+class Table(unittest.TestCase):
+    def test_every_edge_has_its_test(self):
+        self.assertEqual([edge for edge, _, _ in TABLE], list(range(1, 29)))
+        folder = __file__.replace("\\", "/").rsplit("/", 1)[0]
+        for name in (HERE, CLIENT, DIALOGUE):
+            with open(folder + "/" + name) as f:
+                text = f.read()
+            for edge, where, test in TABLE:
+                if where == name:
+                    self.assertTrue(test.startswith("test_%02d_" % edge), test)
+                    self.assertIn("    def %s(" % test, text)
+
 
 class Edges(unittest.TestCase):
-    """Edges of modems.md 1.4 that are the parser's; the client's are in test_at_client.py."""
+    """Those that are the parser's."""
 
     def check(self, command, how, data, expected, size=4096):
         for step in (0, 1, 2, 3, 7):
