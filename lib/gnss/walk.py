@@ -7,7 +7,7 @@ import json
 
 _NAMES = 0x7B  # "{": a report in JSON
 # Size of an element by type, 0 where no element has that type: 10 marks a file of predictions, 14 to 17 are Galileo.
-_SIZES = bytes((0, 14, 62, 31, 8, 8, 4, 16, 15, 4, 0, 31, 62, 4, 24, 61, 8, 8))
+SIZES = bytes((0, 14, 62, 31, 8, 8, 4, 16, 15, 4, 0, 31, 62, 4, 24, 61, 8, 8))
 
 
 def walk(blob):
@@ -22,9 +22,9 @@ def walk(blob):
     at = 1
     while at + 3 <= size:
         kind = blob[at]
-        if kind >= len(_SIZES) or not _SIZES[kind]:
+        if kind >= len(SIZES) or not SIZES[kind]:
             return kind
-        at += 3 + _SIZES[kind] * (blob[at + 1] | blob[at + 2] << 8)
+        at += 3 + SIZES[kind] * (blob[at + 1] | blob[at + 2] << 8)
     if at != size:
         raise ValueError("cut off: %d of %d bytes" % (size, max(at, at + 3 if at < size else at)))
     return None

@@ -52,7 +52,8 @@ ARROWS = {
 
 # Pure: bytes in, values out. Whatever touches a clock, a device or the scheduler is passed in or lives elsewhere.
 PURE = ("cbor", "coap.codec", "coap.options", "coap.writer", "at.parser", "at.fields", "gnss.nmea", "gnss.agnss",
-        "gnss.offline", "gnss.pgps", "gnss.walk", "gnss.ubx", "shadow", "fota.image", "fota.manifest",
+        "gnss.offline", "gnss.pgps", "gnss.walk", "gnss.date", "gnss.ubx", "gnss.ubx_need", "gnss.agnss_ubx",
+        "shadow", "fota.image", "fota.manifest",
         "es256")  # fmt: skip
 IMPURE = {"asyncio", "machine", "network", "os", "random", "select", "socket", "sys", "threading", "time", "tls", "vfs"}
 
