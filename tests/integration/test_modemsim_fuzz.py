@@ -11,8 +11,7 @@ from godwit.modem.events import EventLog
 from godwit.modem.faults import CATALOGUE, FaultBoard
 from godwit.modem.keystore import Nvs
 from godwit.modem.link import Resolver
-from godwit.modem.sm import Session
-from godwit.modem.sm.registry import COMMANDS
+from godwit.modem.sm import COMMANDS, PROFILE, Session
 from godwit.world import World
 
 QUIET = {"#XSHUTDOWN", "#XSLEEP"}  # they end the dialogue by design
@@ -43,7 +42,7 @@ class Bench:
         log = EventLog(self.clock, quiet=True)
         self.faults = FaultBoard(1)
         resolver = Resolver(["a.example:5683=127.0.0.1:9"])
-        self.core = Core(self.clock, log, self.faults, Nvs(), resolver, imei="352656100000001")
+        self.core = Core(self.clock, log, self.faults, Nvs(), resolver, profile=PROFILE, imei="352656100000001")
         self.wire = Wire()
         self.session = Session(self.core, self.wire)
         self.bugs = []

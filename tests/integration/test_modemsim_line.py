@@ -6,7 +6,7 @@ import time
 import pytest
 from modemsim_support import Terminal, running_modem
 
-from godwit.modem.sm.grammar import Bare, CommandError, parse
+from godwit.modem.grammar import Bare, CommandError, parse
 
 FAST = ("--speed", "50", "--place", "harbour")
 
@@ -74,7 +74,7 @@ def test_grammar(line, expected):
     assert parse(line) == expected
 
 
-BAD_LINES = ("+", "CFUN=1", "+CFUN=1;+COPS?", '+X="a', '+X="a"b', '+X=a"b"', "+C FUN=1", "\0", "E2")
+BAD_LINES = ("+", "CFUN=1", "+CFUN=1;+COPS?", '+X="a', '+X="a"b', '+X=a"b"', "+C FUN=1", "\0", "E22")
 
 
 @pytest.mark.parametrize("line", BAD_LINES)
@@ -91,6 +91,8 @@ def test_framing_and_junk(modem):
     terminal.write(b"AT+CFUM\x08N?\r")
     terminal.exactly(b"\r\n+CFUN: 0\r\n\r\nOK\r\n")
     terminal.write(b"AT+CFUN=1;+COPS?\r")
+    terminal.exactly(b"\r\nERROR\r\n")
+    terminal.write(b"ATE2\r")
     terminal.exactly(b"\r\nERROR\r\n")
     terminal.write(b"AT" + b"x" * 9000 + b"\r")
     terminal.exactly(b"\r\nERROR\r\n")

@@ -6,10 +6,10 @@ import time
 import pytest
 from modemsim_support import running_modem
 
-from godwit.modem import cells
+from godwit.modem import cells, generic_format
 from godwit.modem.clock import SimClock
-from godwit.modem.radio import active_time_s, periodic_time_s
 from godwit.modem.sm import format as fmt
+from godwit.modem.timing import active_time_s, periodic_time_s
 from godwit.world import World
 
 FAST = ("--speed", "100", "--place", "harbour")
@@ -43,9 +43,9 @@ def test_timer_codecs():
 def test_time_formats():
     """The sample of modems.md 2A.10: 2026-01-02 03:04:05 UTC, two hours ahead."""
     now_ms = 1767323045000
-    assert fmt.local_time(now_ms) == '+CCLK: "26/01/02,05:04:05+08"'
+    assert generic_format.local_time(now_ms) == '+CCLK: "26/01/02,05:04:05+08"'
     assert fmt.xtime(now_ms) == '%XTIME: "80","62102030405080","00"'
-    assert fmt.parse_local_time("26/01/02,05:04:05+08") == 1767323045
+    assert generic_format.parse_local_time("26/01/02,05:04:05+08") == 1767323045
 
 
 def test_route_is_a_day():
@@ -108,7 +108,7 @@ def test_attach_announces_in_order(modem):
     assert positions == sorted(positions)
     assert terminal.ok("AT+CEREG?") == ['+CEREG: 5,1,"5A10","01A2B3C4",7,,,"00000101","00100001"']
     (clock,) = terminal.ok("AT+CCLK?")
-    assert abs(fmt.parse_local_time(clock.split('"')[1]) - modem.ask(get="state")["now_ms"] / 1000) < 30
+    assert abs(generic_format.parse_local_time(clock.split('"')[1]) - modem.ask(get="state")["now_ms"] / 1000) < 30
     terminal.ok("AT+CFUN=4")
     text = (terminal.until(b"+CSCON: 0\r\n") + terminal.quiet()).decode()
     assert "+CEREG: 0\r\n" in text and "ME DETACH" in text

@@ -12,7 +12,7 @@ import click
 COMMANDS = {
     "run": ("godwit.day.command:run", "One compressed day of a whole node against twin and simulator."),
     "twin": ("godwit.twin.command:twin", "The cloud twin alone: a local nRF Cloud over CoAP and REST."),
-    "modem": ("godwit.modem.command:modem", "The modem simulator alone: an nRF91 Serial Modem on a PTY."),
+    "modem": ("godwit.modem.command:modem", "The modem simulator alone: one of four families on a PTY."),
     "impair": ("godwit.impair:impair", "A bad UDP link in front of a server: loss, delay, rate, seeded."),
     "bench": ("bench.command:bench", "CoAP client and codecs beside others, measured in one run."),
     "cloud": ("godwit.cloud.command:cloud", "Devices in nRF Cloud or a twin: onboard, watch, update ..."),

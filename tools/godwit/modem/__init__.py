@@ -1,7 +1,7 @@
-"""The modem simulator: a simulated nRF9151 with Nordic's Serial Modem v2, as its own process on a PTY.
+"""The modem simulator: four families of modems over one engine, as its own process on a PTY.
 
-channel (bytes, pacing) -> sm (the personality: grammar, formatting, data mode) -> core (power, radio, sockets,
-GNSS, credentials). A further family is a further package beside `sm`; core, radio, sockets and gnss stay as they are.
+channel (bytes, pacing) -> wire (faults of the line) -> a personality over `line` (commands, formatting, prompts) ->
+core (power, SIM, radio, sockets, GNSS, credentials). A family is a package with its own command table.
 Started by `godwit modem`, by `godwit run` and by the tests. Imports nothing from lib/: both ends of the AT dialogue
 are written from the manuals, so that they cannot share a mistake.
 """

@@ -107,6 +107,16 @@ def rsrp_dbm(index):
     return index - 141 if index > 0 else index - 140
 
 
+def rssi_dbm(rsrp):
+    """RSSI that fits an RSRP in dBm: -92 gives -62, -108 gives -75, -115 gives -80 (modems.md 2B.3)."""
+    return round(0.8 * rsrp + 11.6)
+
+
+def sinr_db(rsrp):
+    """SINR of a neighbour that fits its RSRP in dBm: -108 gives 3, -115 gives 0, -92 gives 15 (modems.md 2B.3)."""
+    return max(0, round(0.75 * (rsrp + 112)))
+
+
 def rsrq_db(index):
     """RSRQ index to dB in steps of 0.5; None for 255."""
     if index == 255:

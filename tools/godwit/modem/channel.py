@@ -62,7 +62,6 @@ class PtyChannel:
 
     def write(self, data):
         """Queue bytes for the host."""
-        data = self._flipped(data)
         self._record("tx", data)
         if len(self._queue) + len(data) > _QUEUE_MAX:
             self._log.count("uart_overrun_bytes", len(data))
@@ -108,15 +107,6 @@ class PtyChannel:
             # Mostly glued, sometimes apart: both halves of every pair of bytes get their turn.
             pause += self._faults.rng.choice((0, 0, 0, gap_ms)) / 1000
         await asyncio.sleep(pause if sent else 0.005)
-
-    def _flipped(self, data):
-        if "flip" not in self._faults.state():
-            return data
-        out = bytearray(data)
-        for i in range(len(out)):
-            if self._faults.chance("flip"):
-                out[i] ^= 1 << self._faults.rng.randrange(8)
-        return bytes(out)
 
     def _record(self, direction, data):
         if self._trace:

@@ -21,21 +21,23 @@ from godwit.modem.events import EventLog
 from godwit.modem.faults import CATALOGUE, FaultBoard, FaultError
 from godwit.modem.keystore import TYPES, Nvs
 from godwit.modem.link import ResolveError, Resolver
-from godwit.modem.radio import TIMING
-from godwit.modem.sm import Session
+from godwit.modem.profile import FAMILIES, personality
+from godwit.modem.timing import TIMING
 from godwit.world import World
 
 
 @click.command()
+@click.option("--family", type=click.Choice(list(FAMILIES)), default="nrf91", show_default=True)
 @click.option("--link", type=click.Path(), help="Symbolic link to the PTY, for a fixed name.")
 @click.option("--world", "world_path", type=click.Path(), help="Shared world clock file.")
 @click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Compress radio and GNSS waits.")
 @click.option("--patience", type=click.FloatRange(min=0.1), default=2.0, show_default=True,
               help="Real seconds that a network timeout takes at least, whatever the speed.")
-@click.option("--nvs", type=click.Path(file_okay=False), help="Folder that keeps credentials and settings.")
+@click.option("--nvs", type=click.Path(file_okay=False), help="Folder that keeps credentials, files and settings.")
 @click.option("--resolve", multiple=True, metavar="HOST:PORT=ADDR:PORT", help="Where a name really is.")
 @click.option("--imei", default="352656100000001", show_default=True)
 @click.option("--credential", multiple=True, metavar="TAG:TYPE=FILE", help="Install a credential at the factory.")
+@click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="Install a file at the factory.")
 @click.option("--seed", type=int, default=1, help="Of noise and random faults.")
 @click.option("--fault", multiple=True, metavar="NAME[=ARG]", help="One of: " + ", ".join(CATALOGUE))
 @click.option("--timing", multiple=True, metavar="NAME=S", help="One of: " + ", ".join(TIMING))
@@ -47,7 +49,7 @@ from godwit.world import World
 @click.option("--trace", type=click.Path(), help="File that gets every byte, one JSON line per read or write.")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
 def modem(**options):
-    """Simulated nRF9151 with Serial Modem v2 on a PTY."""
+    """Simulated modem on a PTY."""
     try:
         asyncio.run(_serve(options))
     except (ResolveError, FaultError, EngineError, OSError, ValueError) as err:
@@ -62,12 +64,16 @@ def build(options):
     nvs = Nvs(options["nvs"])
     for text in options["credential"]:
         _install(nvs, text)
-    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
+    for text in options["files"]:
+        name, _, path = text.partition("=")
+        nvs.write_file(name, pathlib.Path(path).read_bytes())
+    package = personality(options["family"])
+    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), profile=package.PROFILE, imei=options["imei"],
                 fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),
                 engine=options["dtls_engine"])
     trace = _tracer(options["trace"], clock) if options["trace"] else None
     channel = PtyChannel(faults, log, options["baud"], trace)
-    session = Session(core, channel, agnss=not options["stock"])
+    session = package.Session(core, channel, agnss=not options["stock"])
     for text in options["fault"]:
         faults.apply_text(text)
     return channel, session, core, clock, log

@@ -1,7 +1,7 @@
 """The modem without its command language: power, functional modes, identity, and the parts wired together.
 
-A personality (package `sm`) reads the state here, calls the verbs and gets `on_notify(kind, *args)` for everything
-unsolicited. What a power cut forgets and what the NVM keeps is decided here and nowhere else.
+A personality (a subclass of Line) reads the state here, calls the verbs and gets `on_notify(kind, *args)` for
+everything unsolicited. What a power cut forgets and what the NVM keeps is decided here and nowhere else.
 """
 
 import asyncio
@@ -10,60 +10,33 @@ import uuid
 from godwit.modem.cells import Route
 from godwit.modem.gnss import Receiver
 from godwit.modem.keystore import public_pem
-from godwit.modem.radio import TIMING, Radio
+from godwit.modem.radio import Radio
+from godwit.modem.sim import READY, Sim
 from godwit.modem.sockets import SocketTable
-
-# CFUN: value -> (LTE on, GNSS on, UICC on); None leaves as it is.
-CFUN_MODES = {
-    0: (False, False, False),
-    1: (True, True, True),
-    2: (False, False, True),
-    4: (False, False, False),
-    20: (False, None, None),
-    21: (True, None, True),
-    30: (None, False, None),
-    31: (None, True, None),
-    40: (None, None, False),
-    41: (None, None, True),
-    44: (False, False, True),
-}
-
-FIRMWARE = "mfw_nrf91x1_2.0.2"
-HARDWARE = "nRF9151"
-
-# What a factory-new modem has in its NVM.
-FACTORY_SETTINGS = {
-    "system_mode": [1, 0, 1, 0],
-    "apn": None,
-    "pdn_type": "IPV4V6",
-    "auth": None,
-    "psm": [1, "00100001", "00000101"],
-    "edrx": None,
-    "rai": 0,
-    "coex0": None,
-    "magpio": None,
-}
-
-# Reporting that every power cycle, CFUN=0 and modem reset switches off again (modems.md 2A.3).
-REPORTS = ("cereg", "cgerep", "cscon", "cnec", "xtime", "mdmev", "modemsleep", "cesq", "xsim", "rai", "cedrxp")
+from godwit.modem.timing import TIMING
 
 
 class Core:
     """State and verbs of one modem."""
 
-    def __init__(self, clock, log, faults, nvs, resolver, *, imei, fixed_place=False, timing=None, engine="auto"):
+    def __init__(self, clock, log, faults, nvs, resolver, *, profile, imei, fixed_place=False, timing=None,
+                 engine="auto"):
         self.clock = clock
         self.log = log
         self.faults = faults
         self.nvs = nvs
+        self.profile = profile
         self.imei = imei
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, "godwit modem " + imei))
-        self.timing = {**TIMING, **(timing or {})}
-        self.settings = nvs.settings(FACTORY_SETTINGS)
+        self.timing = {**TIMING, **profile.timing, **(timing or {})}
+        self.settings = nvs.settings(profile.settings)
         self.on_notify = lambda kind, *args: None
         self.on_power = lambda what: None
+        self.on_key = lambda what, arg: None
+        self.on_command = lambda text: None
         self._route = Route(fixed_place)
         self._tasks = set()
+        self.sim = Sim(self)
         self.radio = Radio(self)
         self.net = SocketTable(self, resolver, engine)
         self.gnss = Receiver(self)
@@ -77,7 +50,7 @@ class Core:
         self.uicc_on = False
         self.time_known = False
         self.boot_ms = self.clock.now_ms()
-        self.reports = dict.fromkeys(REPORTS, 0)
+        self.reports = dict.fromkeys(self.profile.reports, 0)
 
     # what is
 
@@ -91,7 +64,7 @@ class Core:
 
     def sim_ready(self):
         """Is there a SIM that answers?"""
-        return self.uicc_on and not self.faults.on("no_sim")
+        return self.uicc_on and self.sim.kind == READY
 
     def lte_idle(self):
         """CFUN 0, 4 or LTE deactivated: the only time when modes and credentials may be written."""
@@ -107,6 +80,10 @@ class Core:
         return {"cfun": self.cfun, "stat": self.radio.stat, "rrc": self.radio.rrc, "ip": self.radio.ip,
                 "eci": cell.eci if cell else None, "place": self.spot().place, "gnss": self.gnss.status,
                 "sockets": self.net.describe(), "faults": self.faults.state(), "now_ms": self.clock.now_ms()}
+
+    def pdn_changed(self, up):
+        """The IP stack came up or went down by itself."""
+        self.notify("pdn", up)
 
     def identity(self):
         """What the factory wrote down about this modem: UUID, IMEI, and the public half of its identity key (PEM)."""
@@ -150,6 +127,14 @@ class Core:
             self.radio.deactivate_pdn()
         elif name == "nat_rebind":
             self.net.rebind()
+        elif name == "remote_close":
+            self.net.close_by_peer()
+        elif name == "poison":
+            self.net.poison()
+        elif name == "cereg_cycle":
+            self.radio.cycle()
+        elif name in ("pwrkey", "dtr"):
+            self.on_key(name, arg)
         elif name == "storm":
             for i in range(200 if arg is None else arg):
                 self.notify("storm", i)
@@ -158,8 +143,25 @@ class Core:
 
     async def set_cfun(self, mode):
         """AT+CFUN=mode; raises KeyError for a mode that does not exist."""
-        lte, gnss, uicc = CFUN_MODES[mode]
+        if mode not in self.profile.cfun_modes:
+            raise KeyError(mode)
         await self.clock.sleep(self.timing["cfun"])
+        self._switch(mode)
+        self.log.event("cfun", mode=mode)
+
+    def powered(self):
+        """The modem has started: it takes up the functional mode that its kind has then."""
+        mode = self.profile.cfun_at_boot
+        if mode:
+            self._switch(mode)
+
+    def lte_wanted(self):
+        """Does the system mode have LTE in it?"""
+        mode = self.settings.get("system_mode", [1])
+        return any(mode[:2])
+
+    def _switch(self, mode):
+        lte, gnss, uicc = self.profile.cfun_modes[mode]
         self.cfun = mode if mode < 20 or mode == 44 else self.cfun
         if uicc is not None:
             self.uicc_on = uicc
@@ -170,18 +172,24 @@ class Core:
         if lte is False:
             self.cancel_measurement()
             self.radio.stop()
-        elif lte and self.settings["system_mode"][0] | self.settings["system_mode"][1]:
+        elif lte and self.lte_wanted():
             self.radio.start()
         elif gnss is not None:
             self.gnss.update_blocking()
         if mode == 0:
             self.save()
-            self.reports = dict.fromkeys(REPORTS, 0)
-        self.log.event("cfun", mode=mode)
+            if not self.profile.saves_at_once:
+                self.reports = dict.fromkeys(self.profile.reports, 0)
 
     def save(self):
-        """Settings go to the NVM (CFUN=0 and orderly shutdowns only)."""
+        """Settings go to the NVM (nRF91: at CFUN=0 and orderly shutdowns only)."""
         self.nvs.save_settings(self.settings)
+
+    def set(self, name, value):
+        """Change one setting; most families keep it at once."""
+        self.settings[name] = value
+        if self.profile.saves_at_once:
+            self.save()
 
     def measure(self, kind, gci_count):
         """Start %NCELLMEAS; False when one is running."""
@@ -210,13 +218,22 @@ class Core:
         self.net.close_all()
         self._forget()
 
-    def power_cut(self):
-        """All RAM is lost. The personality boots afterwards."""
+    def deep_sleep(self, seconds):
+        """PSM: nothing answers until PWRKEY, or until the TAU timer has run out."""
+        self.on_power("psm")
+        self.clock.later(seconds, self._tau, drives=False)
+
+    def _tau(self):
+        self.on_key("tau", None)
+
+    def power_cut(self, history=False):
+        """All RAM is lost. The personality boots afterwards. `history`: the network still knows us (PSM)."""
         for task in list(self._tasks):
             task.cancel()
         self.measurement = None
         self.gnss.power_cut()
-        self.radio.forget()
+        self.radio.forget(history)
+        self.sim.power_cut()
         self.net.close_all()
         self._forget()
-        self.settings = self.nvs.settings(FACTORY_SETTINGS)
+        self.settings = self.nvs.settings(self.profile.settings)

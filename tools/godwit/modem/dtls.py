@@ -59,6 +59,10 @@ class DtlsSession:
         self._engine.start()
         self._advance([])
 
+    def refuse(self, reason):
+        """As if the peer had ended the handshake."""
+        self._end(reason)
+
     def feed(self, datagram):
         """One datagram from the peer; damaged and foreign ones are ignored, as DTLS wants."""
         if not (self.error or self.saved):

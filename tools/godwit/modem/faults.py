@@ -23,6 +23,29 @@ CATALOGUE = {
     "week_rollover": ("state", None, "GNSS dates are 1024 weeks in the past"),
     "no_fix": ("state", None, "GNSS never gets a fix"),
     "ncell_fail": ("state", None, "%NCELLMEAS fails"),
+    "sim_pin": ("state", "text", "the SIM wants PIN ARG after each start"),
+    "sim_failure": ("state", None, "the SIM does not work"),
+    "urc_twice": ("state", "float", "say unsolicited lines twice with probability ARG"),
+    "urc_inside": ("state", "text", "an unsolicited line in each answer: ARG is before, inside, after or glued"),
+    "final_twice": ("state", None, "each final result comes twice"),
+    "length": ("state", "int", "counted bytes: ARG fewer come than announced, or -ARG more"),
+    "prompt_error": ("state", None, "ERROR instead of a prompt"),
+    "prompt_tight": ("state", None, "no space behind the prompt"),
+    "drop_byte": ("state", "int", "the ARG-th byte of output from now on is lost"),
+    "dup_byte": ("state", "int", "the ARG-th byte of output from now on comes twice"),
+    "flip_byte": ("state", "int", "one bit of the ARG-th byte of output from now on is wrong"),
+    "reboot_out": ("state", "int", "reboot before the ARG-th byte of output from now on"),
+    "reboot_in": ("state", "int", "reboot before the ARG-th byte of input from now on"),
+    "sleepy": ("state", "int", "after half a second without input its first ARG bytes are lost"),
+    "stall": ("state", "float", "input is not read for ARG s (default 1), once"),
+    "baud": ("state", None, "output is noise, as at a wrong speed"),
+    "pdn_deact_on": ("state", "text", "the network deactivates the PDN while a command that begins with ARG executes"),
+    "remote_close_on": ("state", "text", "the peer closes while a command that begins with ARG executes"),
+    "dtls_alert": ("state", None, "DTLS handshakes end with a fatal alert"),
+    "dtls_silent": ("state", None, "DTLS handshakes get no answer"),
+    "rx_full": ("state", None, "the receive buffer is full: datagrams are lost, and the modem says so if it can"),
+    "ncell_big": ("state", None, "neighbour measurements find a great many cells"),
+    "data_pause": ("state", "int", "the data mode's timer runs out after ARG bytes of a payload"),
     "drop": ("state", "float", "lose datagrams with probability ARG, both directions"),
     "dup": ("state", "float", "duplicate datagrams with probability ARG, both directions"),
     "delay": ("state", "int", "each datagram takes ARG ms, each direction"),
@@ -32,6 +55,11 @@ CATALOGUE = {
     "crash": ("action", None, "modem core fault: #XMODEM: FAULT and INIT, LTE and sockets lost"),
     "pdn_deact": ("action", None, "the network deactivates the PDN; it comes back later"),
     "nat_rebind": ("action", None, "every socket gets a new source port"),
+    "remote_close": ("action", None, "the peer closes every connection"),
+    "poison": ("action", None, "a datagram full of result codes, prompts and controls arrives on every socket"),
+    "cereg_cycle": ("action", None, "registration is lost, searched and found again, as roaming"),
+    "pwrkey": ("action", None, "the power key is pressed"),
+    "dtr": ("action", "int", "DTR says awake (1) or sleep (0)"),
     "storm": ("action", "int", "ARG unsolicited lines at once (default 200)"),
 }
 
@@ -57,7 +85,7 @@ class FaultBoard:
         if kind == "action":
             self.on_action(name, arg)
         else:
-            self._set[name] = [arg, count]
+            self._set[name] = [arg, count, 0]  # 0: bytes that have passed since (reached)
 
     def apply_text(self, text):
         """`NAME` or `NAME=ARG`, as on the command line."""
@@ -85,6 +113,18 @@ class FaultBoard:
     def on(self, name):
         """Is the fault set? Uses up one count."""
         return self.arg(name, True) is not None
+
+    def reached(self, name, n):
+        """`n` more bytes pass: the place (from 1) among them where the fault bites, once; None when it does not."""
+        entry = self._set.get(name)
+        if entry is None:
+            return None
+        wanted = 1 if entry[0] is None else max(entry[0], 1)
+        before, entry[2] = entry[2], entry[2] + n
+        if entry[2] < wanted:
+            return None
+        del self._set[name]
+        return wanted - before
 
     def chance(self, name):
         """Does a fault with a probability bite this time?"""

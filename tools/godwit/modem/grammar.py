@@ -1,13 +1,13 @@
-"""AT command lines of the Serial Modem: from the text after `AT` to name, operation and parameters.
+"""AT command lines: from the text after `AT` to name, operation and parameters (modems.md 1.1).
 
 Parameters are None (left empty), int, quoted str or Bare (anything else, for the handler to refuse or read).
-One command per line; `;` is not supported, as in the original.
+Basic commands have their number in the name (`E0`, `I9`, `&K0`). One command per line: `;` is refused by all families.
 """
 
 import re
 
-_EXTENDED = re.compile(r"([+%#][A-Z][A-Z0-9]*)(=\?|\?|=(.*))?", re.IGNORECASE | re.DOTALL)
-_BASIC = re.compile(r"(E[01]?|I|Z|&F|V1|)", re.IGNORECASE)
+_EXTENDED = re.compile(r"([+%#*][A-Z][A-Z0-9]*)(=\?|\?|=(.*))?", re.IGNORECASE | re.DOTALL)
+_BASIC = re.compile(r"(&?[A-Z]\d?|)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+")
 
 

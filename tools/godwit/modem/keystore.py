@@ -1,4 +1,4 @@
-"""The modem's NVM: credentials by security tag, settings, and the factory identity key.
+"""The modem's NVM: credentials by security tag, files, settings, and the factory identity key.
 
 One JSON file in the --nvs directory, replaced atomically; without a directory everything lives in RAM.
 %CMNG's rules on top of it: writes only while LTE is off (checked by the command), 513 not found, secrets unreadable.
@@ -23,7 +23,7 @@ class Nvs:
 
     def __init__(self, directory=None):
         self._path = None
-        self._data = {"credentials": {}, "settings": {}, "identity": None}
+        self._data = {"credentials": {}, "settings": {}, "identity": None, "files": {}, "values": {}}
         if directory is not None:
             folder = pathlib.Path(directory)
             folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,40 @@ class Nvs:
     def identity_key(self):
         """The factory device identity key."""
         return load_private(self._data["identity"])
+
+    # files (latin-1 text stands for bytes)
+
+    def write_file(self, name, data):
+        """Store a file."""
+        self._data["files"][name] = data.decode("latin-1")
+        self._write()
+
+    def read_file(self, name):
+        """Its bytes, or None."""
+        content = self._data["files"].get(name)
+        return None if content is None else content.encode("latin-1")
+
+    def delete_file(self, name):
+        """True when there was one."""
+        was = self._data["files"].pop(name, None) is not None
+        if was:
+            self._write()
+        return was
+
+    def file_names(self):
+        """Sorted names."""
+        return sorted(self._data["files"])
+
+    # small things that are neither settings nor files
+
+    def value(self, name, default):
+        """What keep() kept, or `default`."""
+        return self._data["values"].get(name, default)
+
+    def keep(self, name, value):
+        """Keep a value over power cuts."""
+        self._data["values"][name] = value
+        self._write()
 
     # settings
 

@@ -1,47 +1,18 @@
-"""LTE side of the modem: registration, RRC state, the PDN, and the cell that serves it at this time of day.
+"""LTE side of the modem: registration, RRC state, the bearer, and the cell that serves it at this time of day.
 
-Model (modems.md 7.4): CFUN=1 -> scan -> cell found (stat 2) -> registered (stat 1) with RRC connected -> PDN active;
-RRC goes idle some seconds after the last packet. Everything is announced through `core.notify(kind, ...)`, which the
-personality turns into URCs. Owned by Core; sockets ask `pdn_up` and report traffic with `activity()`.
+Model (modems.md 7.4): CFUN=1 -> scan -> cell found (stat 2) -> registered (stat 1) with RRC connected -> bearer with
+an address -> the IP stack up (`pdn_up`), at once or when the host asks for it (activate). Without coverage a registered
+modem searches and comes back; the bearer survives that. RRC goes idle some seconds after the last packet.
+Everything is announced through `core.notify(kind, ...)`, which the personality turns into URCs. Owned by Core; sockets
+ask `pdn_up` and report traffic with `activity()`.
 """
 
 import asyncio
 
-NOT_SEARCHING, HOME, SEARCHING, DENIED, UNKNOWN, NO_SIM = 0, 1, 2, 3, 4, 90
+from godwit.modem.sim import READY
+from godwit.modem.timing import active_time_s, periodic_time_s
 
-# World seconds of every delay of the modem; --timing changes them.
-TIMING = {
-    "boot": 0.8,
-    "cfun": 0.3,
-    "scan": 7.0,  # first search without history
-    "rescan": 2.0,  # where the modem has been registered since power-on
-    "register": 1.2,
-    "pdn": 0.2,
-    "rrc_setup": 0.3,  # first packet after idle
-    "rrc_inactivity": 5.0,
-    "rrc_release": 0.5,  # instead, when the host said that nothing follows (RAI)
-    "reattach": 4.0,  # after the network has thrown the PDN away
-    "dns": 0.1,
-    "ncell_light": 3.0,
-    "ncell_complete": 9.0,
-    "ncell_gci": 14.0,
-    "reset": 1.0,
-    "flash": 0.05,  # one credential written
-    "cell_poll": 20.0,
-}
-
-
-def active_time_s(bits):
-    """T3324 in seconds (TS 24.008, GPRS timer 2); None when PSM is off."""
-    unit = {"000": 2, "001": 60, "010": 360}.get(bits[:3])
-    return None if unit is None else unit * int(bits[3:], 2)
-
-
-def periodic_time_s(bits):
-    """T3412 extended in seconds (GPRS timer 3); 0 when it is off."""
-    unit = {"000": 600, "001": 3600, "010": 36000, "011": 2, "100": 30, "101": 60, "110": 1152000}.get(bits[:3], 0)
-    return unit * int(bits[3:], 2)
-
+NOT_SEARCHING, HOME, SEARCHING, DENIED, UNKNOWN, ROAMING, NO_SIM = 0, 1, 2, 3, 4, 5, 90
 
 class Radio:
     """Registration state machine. `stat`, `cell`, `rrc`, `pdn_up`, `ip`, `emm_cause` are read by the personality."""
@@ -63,6 +34,7 @@ class Radio:
         self.emm_cause = None
         self.rrc = False
         self.asleep = False  # in PSM
+        self._lost = False  # out of coverage, but known to the network
         self.pdn_up = False
         self.ip = None
         self._waiting.clear()
@@ -72,8 +44,8 @@ class Radio:
 
     @property
     def registered(self):
-        """On the home network?"""
-        return self.stat == HOME
+        """On a network, at home or as a guest?"""
+        return self.stat in (HOME, ROAMING)
 
     @property
     def active(self):
@@ -106,26 +78,26 @@ class Radio:
         self._core.rrc_changed()
         if announce:
             if was_up:
-                self._core.notify("cgev", "ME PDN DEACT 0")
+                self._core.notify("cgev", f"ME PDN DEACT {self._core.profile.context}")
                 self._core.notify("cgev", "ME DETACH")
             self._core.notify("cereg")
             self._core.notify("rrc")
 
-    def forget(self):
-        """Power was off: no search history."""
+    def forget(self, history=False):
+        """Power was off: no search history (but after PSM)."""
         self.stop(announce=False)
-        self._history = False
+        self._history = history and self._history
 
     async def _attach(self):
-        if self._core.faults.on("no_sim"):
-            self._to(NO_SIM)
+        if self._core.sim.kind != READY:
+            self._to(self._core.profile.no_sim_stat)
             self._core.notify("cereg")
             return
         self._to(SEARCHING)
         self._core.notify("mdmev", "SEARCH STATUS 1")
         self._core.log.event("search")
         await self._clock.sleep(self.delay("rescan" if self._history else "scan"))
-        while self._core.faults.on("no_coverage"):
+        while not self._covered():
             if self.stat != UNKNOWN:
                 self._core.notify("mdmev", "SEARCH STATUS 2")
                 self._to(UNKNOWN)
@@ -166,18 +138,37 @@ class Radio:
     def _pdn_activate(self):
         self._serial = self._serial % 250 + 1
         self.ip = f"10.81.7.{self._serial}"
-        self.pdn_up = True
-        self._core.notify("cgev", "ME PDN ACT 0")
-        self._core.log.event("pdn_up", ip=self.ip)
+        self.pdn_up = self._core.profile.auto_pdn
+        self._core.notify("cgev", f"ME PDN ACT {self._core.profile.context}")
+        self._core.log.event("pdn_up" if self.pdn_up else "bearer_up", ip=self.ip)
+
+    async def activate(self):
+        """The host wants the IP stack (+CNACT, +QIACT, +UPSDA). Raises OSError when there is no bearer to be had."""
+        if self.ip is None:
+            raise OSError("no bearer")
+        if not self.pdn_up:
+            await self._clock.sleep(self.delay("pdn_activate"))
+            if self.ip is None:
+                raise OSError("no bearer")
+            self.pdn_up = True
+            self._core.log.event("pdn_up", ip=self.ip)
+
+    def release(self):
+        """The host wants it no more: sockets die, the bearer stays."""
+        if self.pdn_up:
+            self.pdn_up = False
+            self._core.log.event("pdn_down")
+            self._core.pdn_lost(keep_open=False)
 
     def deactivate_pdn(self):
-        """The network throws the PDN away; the modem gets a new one after a while."""
-        if not self.pdn_up:
+        """The network throws the PDN away; the modem gets a new bearer after a while."""
+        if self.ip is None:
             return
-        self.pdn_up = False
-        self.ip = None
+        was_up, self.pdn_up, self.ip = self.pdn_up, False, None
         self._core.log.event("pdn_down")
-        self._core.notify("cgev", "NW PDN DEACT 0")
+        self._core.notify("cgev", f"NW PDN DEACT {self._core.profile.context}")
+        if was_up:
+            self._core.pdn_changed(False)
         self._core.pdn_lost(keep_open=True)
         self._later("reattach", "reattach", self._pdn_activate)
 
@@ -185,7 +176,7 @@ class Radio:
 
     def activity(self, send=None):
         """A packet goes up (`send` is called once the connection stands) or has come down (no `send`)."""
-        if not self.pdn_up:
+        if not self.pdn_up or not self.registered:
             return
         if self.rrc or self.delay("rrc_setup") <= 0 or send is None:
             self._set_rrc(True)
@@ -238,13 +229,20 @@ class Radio:
             if self.asleep:
                 self.asleep = False
                 self._core.notify("sleep", 1, 0)
-        elif self.pdn_up and active_s is not None:
+        elif self.ip and self.registered and active_s is not None:
             self._timers["psm"] = self._clock.later(active_s, self._sleep, periodic_time_s(tau) * 1000, drives=False)
 
     def _sleep(self, tau_ms):
         self.asleep = True
-        self._core.log.count("psm")
+        self._core.log.event("psm", tau_s=tau_ms // 1000)
         self._core.notify("sleep", 1, tau_ms)
+        if self._core.profile.psm_off:
+            self._core.deep_sleep(tau_ms // 1000)
+
+    def power_saving_changed(self):
+        """+CPSMS while idle: the active time begins now."""
+        if self.registered and not self.rrc:
+            self._power_saving()
 
     def _later(self, key, delay_name, fn, *args, drives=True):
         if key in self._timers:
@@ -261,8 +259,13 @@ class Radio:
         """Follow the route: a new serving cell or level is announced. Called before cell queries too."""
         if self.cell is None:
             return
+        if not self._covered():
+            self._lose()
+            return
         old, spot = self.cell, self._core.spot()
         self.cell = spot.cell
+        if self._lost:
+            self._find()
         if not self.registered:
             return
         if old.eci != self.cell.eci:
@@ -270,6 +273,43 @@ class Radio:
             self._core.notify("cereg")
         if old.rsrp != self.cell.rsrp:
             self._core.notify("cesq")
+
+    def _covered(self):
+        return not self._core.faults.on("no_coverage") and self._core.spot().cell is not None
+
+    def _lose(self):
+        """Registered, and then no cell: the modem searches, the network remembers it."""
+        if not self.registered:
+            return
+        self._lost = True
+        self._core.log.event("coverage_lost")
+        self._waiting.clear()
+        if "idle" in self._timers:
+            self._timers["idle"].cancel()
+        self._set_rrc(False)
+        if "psm" in self._timers:
+            self._timers.pop("psm").cancel()
+        self._to(SEARCHING)
+        self._core.notify("cereg")
+
+    def _find(self):
+        self._lost = False
+        self._to(HOME)
+        self._core.log.event("coverage_found", eci=self.cell.eci)
+        self._set_rrc(True)
+        self._core.notify("cereg")
+
+    def cycle(self):
+        """Fault: registration goes 1 -> 2 -> 4 -> 5."""
+        if self.registered:
+            self._core.spawn(self._cycle())
+
+    async def _cycle(self):
+        for stat in (SEARCHING, UNKNOWN, ROAMING):
+            self._to(stat)
+            self._core.log.event("cereg_cycle", stat=stat)
+            self._core.notify("cereg")
+            await self._clock.sleep(self.delay("cereg_cycle"))
 
     async def measure(self, kind, gci_count):
         """%NCELLMEAS: list of (cell, is_serving) when done, None when it failed."""

@@ -1,8 +1,8 @@
 """GNSS in AT (modems.md 2A.8), with the assistance forwarding of PR #285 (3.2) when the build has it."""
 
 from godwit.modem import agnss
+from godwit.modem.grammar import CommandError
 from godwit.modem.sm.datamode import DataPhase
-from godwit.modem.sm.grammar import CommandError
 from godwit.modem.sm.registry import Reply, command
 
 _FORWARD = 2

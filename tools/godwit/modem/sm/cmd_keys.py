@@ -5,8 +5,7 @@ import re
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from godwit.modem import keystore, tokens
-from godwit.modem.core import HARDWARE
-from godwit.modem.sm.grammar import CmeError, CommandError
+from godwit.modem.grammar import CmeError, CommandError
 from godwit.modem.sm.registry import command
 
 NOT_FOUND, NO_ACCESS, NOT_WHEN_ACTIVE, EXISTS, NO_TOKEN, BAD_CONTENT, BAD_PARAMETERS = 513, 514, 518, 519, 525, 527, 50
@@ -109,7 +108,7 @@ def _jwt(dev, params):
     key = _signing_key(core, params.number(4)) if params.given(4) else core.nvs.identity_key()
     if lifetime and not core.time_known:
         raise CmeError(NO_TOKEN)
-    token = tokens.jwt(key, f"{HARDWARE}.{core.uuid}", _FIRMWARE_UUID, subject, audience,
+    token = tokens.jwt(key, f"nRF9151.{core.uuid}", _FIRMWARE_UUID, subject, audience,
                        core.clock.now_ms() // 1000, lifetime)
     core.log.event("jwt", sub=subject or None, lifetime=lifetime)
     return f'%JWT: "{token}"'

@@ -1,8 +1,7 @@
 """Nordic's `%` commands without keys (modems.md 2A.3 - 2A.5, 2A.9, 2A.10)."""
 
-from godwit.modem.core import HARDWARE
+from godwit.modem.grammar import CmeError, CommandError
 from godwit.modem.sm import format as fmt
-from godwit.modem.sm.grammar import CmeError, CommandError
 from godwit.modem.sm.registry import accepts, command
 
 _ACTIVE = 518  # not allowed in active state
@@ -137,7 +136,7 @@ def _modem_uuid(dev, params):
 
 @command("%HWVERSION", "exec")
 def _hardware(dev, params):
-    return f"%HWVERSION: {HARDWARE} LACA A0A"
+    return "%HWVERSION: nRF9151 LACA A0A"
 
 
 @command("%SHORTSWVER", "exec")

@@ -4,9 +4,9 @@ Strings, hex and data mode for sending; pull, poll and auto-receive for receivin
 """
 
 from godwit.modem.dtls import VERIFY_REQUIRED
+from godwit.modem.grammar import CommandError
 from godwit.modem.sm import format as fmt
 from godwit.modem.sm.datamode import DataPhase
-from godwit.modem.sm.grammar import CommandError
 from godwit.modem.sm.registry import Reply, command
 
 _STRING, _HEX, _DATA = range(3)

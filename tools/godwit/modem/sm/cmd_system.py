@@ -1,6 +1,6 @@
 """The Serial Modem's own system commands (modems.md 2A.1)."""
 
-from godwit.modem.sm.grammar import CommandError
+from godwit.modem.grammar import CommandError
 from godwit.modem.sm.registry import COMMANDS, Reply, command
 
 VERSION = '"v2.0.0","3.4.0"'

@@ -121,4 +121,4 @@ class DataPhase:
                 break
             if not self._failed and not await self._sink(part):
                 self._fail()
-        self._dev.phase_done(-1 if self._failed else 0)
+        self._dev.phase_done(f"#XDATAMODE: {-1 if self._failed else 0}")

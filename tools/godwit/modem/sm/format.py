@@ -5,23 +5,12 @@ Field orders and spellings: modems.md 2A.4, 2A.5, 2A.6, 2A.8, 2A.10.
 
 import datetime
 
-from godwit.modem.radio import DENIED, NO_SIM, NOT_SEARCHING, SEARCHING, UNKNOWN
+from godwit.modem.generic_format import TZ_QUARTERS, cereg, cesq, local_datetime
+from godwit.modem.radio import NO_SIM, NOT_SEARCHING, SEARCHING, UNKNOWN
+from godwit.modem.registry import Block
 
-TZ_QUARTERS = 8  # the network announces local time, two hours ahead of UTC
-
-
-def cereg(core, n):
-    """Fields of +CEREG for reporting level n (without n itself)."""
-    radio = core.radio
-    fields = [str(radio.stat)]
-    if n >= 2 and radio.cell and radio.stat not in (NOT_SEARCHING, UNKNOWN, NO_SIM):
-        fields += [f'"{radio.cell.tac:04X}"', f'"{radio.cell.eci:08X}"', str(radio.cell.act)]
-        denied = n in (3, 5) and radio.stat == DENIED
-        fields += ["0", str(radio.emm_cause)] if denied else ["", ""]
-        mode, tau, active = core.settings["psm"]
-        if n >= 4 and radio.registered and mode == 1:
-            fields += [f'"{active}"', f'"{tau}"']
-    return ",".join(fields).rstrip(",")
+__all__ = ["agnss_need", "cereg", "cesq", "coneval", "cscon", "gnss_position", "ncellmeas", "nordic_cesq", "received",
+           "xmonitor", "xtime"]  # fmt: skip
 
 
 def cscon(core, n):
@@ -52,13 +41,6 @@ def coneval(core):
     loss = 15 - (cell.rsrp - 141)
     return (f'%CONEVAL: 0,{int(radio.rrc)},{energy},{cell.rsrp},{cell.rsrq},{cell.snr},"{cell.eci:08X}","{cell.plmn}",'
             f"{cell.pci},{cell.earfcn},{cell.band},0,0,10,1,1,{loss}")
-
-
-def cesq(core):
-    """+CESQ answer."""
-    cell = core.radio.cell if core.radio.registered else None
-    rsrq, rsrp = (cell.rsrq, cell.rsrp) if cell else (255, 255)
-    return f"+CESQ: 99,99,255,255,{max(rsrq, 0)},{max(rsrp, 0)}"
 
 
 def nordic_cesq(core):
@@ -95,29 +77,12 @@ def ncellmeas(core, kind, found):
     return line
 
 
-def local_time(now_ms):
-    """Network time as +CCLK shows it."""
-    local = _local(now_ms)
-    return f'+CCLK: "{local:%y/%m/%d,%H:%M:%S}{TZ_QUARTERS:+03d}"'
-
-
 def xtime(now_ms):
     """%XTIME line: semi-octets swapped, universal time."""
-    utc = _local(now_ms) - datetime.timedelta(minutes=15 * TZ_QUARTERS)
+    utc = local_datetime(now_ms) - datetime.timedelta(minutes=15 * TZ_QUARTERS)
     digits = f"{utc:%y%m%d%H%M%S}{TZ_QUARTERS:02d}"
     swapped = "".join(digits[i + 1] + digits[i] for i in range(0, len(digits), 2))
     return f'%XTIME: "{swapped[-2:]}","{swapped}","00"'
-
-
-def _local(now_ms):
-    shift = datetime.timedelta(minutes=15 * TZ_QUARTERS)
-    return datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC) + shift
-
-
-def parse_local_time(text):
-    """Unix seconds of a +CCLK string. Raises ValueError."""
-    local = datetime.datetime.strptime(text[:17], "%y/%m/%d,%H:%M:%S").replace(tzinfo=datetime.UTC)
-    return local.timestamp() - int(text[17:] or 0) * 900
 
 
 def gnss_position(fix):
@@ -137,7 +102,7 @@ def agnss_need(need):
 
 
 def received(sock, data, source, as_hex, with_source):
-    """Header and body of received data, from the leading CRLF to the last byte of the body."""
+    """Header and body of received data, a Block."""
     name, tail = ("XRECVFROM", f',"{source[0]}",{source[1]}') if with_source else ("XRECV", "")
     body = data.hex().encode() if as_hex else data
-    return f"\r\n#{name}: {sock.handle},{int(as_hex)},{len(data)}{tail}\r\n".encode() + body
+    return Block(f"#{name}: {sock.handle},{int(as_hex)},{{n}}{tail}\r\n", body, count=len(data))

@@ -1,38 +1,12 @@
-"""The command table: which handler answers which command, and what a handler may return.
+"""The command table of the Serial Modem."""
 
-A handler is `fn(dev, params)`, plain or async, registered with `@command(name, *operations)`. It returns None, one
-line, a list of lines, or a Reply; it raises CommandError or CmeError. `dev` is the Session.
-"""
+from godwit.modem.generic import GENERIC
+from godwit.modem.registry import Registry, Reply
 
-COMMANDS = {}
+__all__ = ["COMMANDS", "Reply", "accepts", "command"]
 
-
-class Reply:
-    """An answer that is more than lines.
-
-    raw: bytes sent as they are before the final result; phase: a DataPhase that begins after OK; then: a callable
-    made after the final result.
-    """
-
-    def __init__(self, *lines, raw=b"", phase=None, then=None):
-        self.lines = lines
-        self.raw = raw
-        self.phase = phase
-        self.then = then
-
-
-def command(name, *operations):
-    """Register a handler for `name` and operations (exec, set, read, test)."""
-
-    def register(fn):
-        for operation in operations:
-            COMMANDS[name, operation] = fn
-        return fn
-
-    return register
-
-
-def accepts(*names, operation="set"):
-    """Commands that are taken and change nothing that the simulator models."""
-    for name in names:
-        COMMANDS[name, operation] = lambda dev, params: None
+COMMANDS = Registry()
+COMMANDS.include(GENERIC, without=("+CSQ", "+CREG", "+CGREG", "+CTZU", "+CTZR", "+IFC", "+CMGF", "+GSN", "+GMM",
+                                   "+GMR", "+GMI", "&W", "&F0", "Q0", "&K0", "&K3", "&C1", "&D0", "&D1", "&D2"))
+command = COMMANDS.command
+accepts = COMMANDS.accepts

@@ -1,0 +1,81 @@
+"""Faults of the serial line itself: bytes lost, doubled, flipped, replaced, ignored or held back (modems.md 7.3).
+
+Between a personality and its channel, in both directions, so that every family has them. Offsets count from the moment
+the fault is set; the first byte is 1.
+"""
+
+import asyncio
+import time
+
+_IDLE_S = 0.5  # real seconds without a byte after which the UART of a modem sleeps (fault `sleepy`)
+
+
+class Wire:
+    """`write(bytes)` is the channel's; `on_bytes(bytes)` gets what comes in; `reboot()` ends the modem's life."""
+
+    def __init__(self, faults, log, write, on_bytes, reboot):
+        self._faults = faults
+        self._log = log
+        self._write = write
+        self._on_bytes = on_bytes
+        self._reboot = reboot
+        self._held = bytearray()
+        self._timer = None
+        self._heard = 0.0
+
+    def send(self, data):
+        """Bytes for the host. The fault `reboot_out` ends them in the middle, and the modem's life with them."""
+        cut = self._faults.reached("reboot_out", len(data))
+        data = self._damaged(bytes(data if cut is None else data[:cut]))
+        self._log.count("uart_out", len(data))
+        if data:
+            self._write(data)
+        if cut is not None:
+            self._reboot()
+
+    def feed(self, data):
+        """Bytes from the host."""
+        self._log.count("uart_in", len(data))
+        stalled_s = self._faults.arg("stall", 1.0)
+        if stalled_s is not None:
+            self._faults.clear("stall")
+            self._timer = asyncio.get_running_loop().call_later(stalled_s, self._resume)
+        if self._timer:
+            self._held += data
+            return
+        data = self._sleepy(data)
+        cut = self._faults.reached("reboot_in", len(data))
+        self._on_bytes(data if cut is None else data[:cut])
+        if cut is not None:
+            self._reboot()
+
+    def _resume(self):
+        self._timer = None
+        data, self._held = bytes(self._held), bytearray()
+        self._on_bytes(data)
+
+    def _sleepy(self, data):
+        """After a pause the first bytes only wake the UART."""
+        now, before = time.monotonic(), self._heard
+        self._heard = now
+        lost = self._faults.arg("sleepy", 1) if now - before >= _IDLE_S else None
+        if lost is None:
+            return data
+        self._log.count("bytes_slept", min(lost, len(data)))
+        return data[lost:]
+
+    def _damaged(self, data):
+        on = self._faults.state()
+        out = bytearray(data)
+        for name, change in (("drop_byte", lambda at: b""), ("dup_byte", lambda at: out[at : at + 1] * 2),
+                             ("flip_byte", lambda at: bytes((out[at] ^ 1 << self._faults.rng.randrange(8),)))):
+            at = self._faults.reached(name, len(out)) if name in on else None
+            if at is not None:
+                out[at - 1 : at] = change(at - 1)
+        if "flip" in on:
+            for i in range(len(out)):
+                if self._faults.chance("flip"):
+                    out[i] ^= 1 << self._faults.rng.randrange(8)
+        if "baud" in on:
+            out = bytearray(self._faults.rng.randbytes(len(out)))
+        return bytes(out)
