@@ -29,7 +29,7 @@ _MAX_DEATHS = const(6)
 _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
-_RESIDENT = ("coap.client", "net.dtls", "modem.nrf91.endpoint")
+_RESIDENT = ("coap.client", "net.dtls", "modem.endpoint")
 _SCRATCH = const(6144)  # a block or the manifest of an image, a part of assistance data: one piece, made once
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
@@ -70,7 +70,11 @@ class App:
     def _make_modem(self):
         import modem
 
-        return modem.load(self.config["modem"])(board.modem_uart(), power=board.modem_power)
+        family = self.config["modem"]
+        __import__("modem.%s.endpoint" % family)  # of _RESIDENT, but for the name
+        made = modem.load(family)(board.modem_uart(), power=board.modem_power)
+        made.pin = self.config["pin"] or None
+        return made
 
     def _make_cloud(self):
         import cloud

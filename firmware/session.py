@@ -22,7 +22,15 @@ async def connect(app):
     host, port = config["host"], config["port"]
     limit_ms = config["handshake_timeout_s"] * 1000
     if config["dtls"] == "modem":
-        endpoint = await app.modem.dtls_open(host, port, config["sec_tag"], host, _RX_BYTES, limit_ms + _MARGIN_MS)
+        endpoint = await app.modem.dtls_open(
+            host,
+            port,
+            config["sec_tag"],
+            host,
+            rx_bytes=_RX_BYTES,
+            timeout_ms=limit_ms + _MARGIN_MS,
+            ca=store.read_bytes(app.root + "/data/ca.pem", b""),
+        )
         log.info("dtls", "connected to %s, verified by the modem", host)
         return endpoint
     from net.dtls import DTLS

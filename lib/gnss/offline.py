@@ -30,8 +30,8 @@ def elements(buf, held, need, unix_ms, place):
     """Make assistance (schema 1) of what a receiver needs, without a network; -> (from, to) of it in `buf`, (0, 0) if
     there is nothing that would help.
 
-    `buf`: memoryview of 2025 bytes or more (64 without a prediction); when `held`, with one at byte 19. `need`: modem.base. `unix_ms`:
-    now. `place`: {"lat", "lon", "acc_mm", "time"}, where the receiver was at that Unix time, or None. Order: time,
+    `buf`: memoryview of 2025 bytes or more (64 without a prediction); when `held`, with one at byte 19. `need`:
+    modem.base. `unix_ms`: now. `place`: {"lat", "lon", "acc_mm", "time"}, where the receiver was at that Unix time, or None. Order: time,
     position, ephemerides, which is what every receiver takes (modems.md 3.2)."""
     start = end = _AHEAD + _CLOCK_BYTES
     wanted = need["systems"].get(_GPS, (0, 0))[0]

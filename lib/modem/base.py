@@ -17,7 +17,7 @@ Verbs (all async unless marked; times in ms; a verb that a family lacks is absen
         our address changes; then pause() puts it away, -> False if it cannot be, and resume() or the next send() takes
         it up again without a packet. Where the modem can keep sockets, it outlives detach() and the loss of the bearer.
     gnss_start(interval_s, timeout_s, forward)  gnss_fix(timeout_ms) -> fix or None  gnss_stop()        (GNSS)
-        where the receiver works only while LTE is off (GNSS_ALONE): detach() first, or it is OSError(EBUSY)
+        where the receiver works only while LTE is off (GNSS_ALONE): detach() first, or it is OSError(EALREADY)
     gnss_need(timeout_ms) -> need or None       agnss_inject(blob)  an answer of nRF Cloud's            (AGNSS)
     gnss_hint(unix_s, place)             what a receiver takes of them; after gnss_start    (TIMEHINT, POSHINT)
     xtra(source)  xtra_valid_s()         its maker's file of predictions: URL, or bytes                 (XTRA)

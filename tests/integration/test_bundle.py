@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from godwit import bundle, keys
+from godwit import bundle, keys, selection
 from godwit.places import BUILD
 
 REPO = Path(__file__).resolve().parents[2]
@@ -192,6 +192,19 @@ def test_the_tree_of_this_repository(firmware):
     assert bundle.device_class("unix") == CLASS
 
 
+def test_a_slot_has_one_modem_family_and_what_it_makes_use_of(firmware):
+    def modem_files(files):
+        return {path for path in files if path.startswith(("modem/", "gnss/", "net/ppp"))}
+
+    assert "modem/nrf91/steps.mpy" in firmware and "modem/queue.mpy" in firmware
+    assert not {path for path in modem_files(firmware) if "/sara_r5/" in path or "ubx" in path or "pull" in path}
+    other = selection.selected(dict.fromkeys(["app.py", "modem/sara_r5/x.py", "modem/nrf91/x.py", "modem/pull.py",
+                                              "gnss/ubx.py", "net/ppp.py"]), {"sara_r5"})
+    assert set(other) == {"app.py", "modem/sara_r5/x.py", "modem/pull.py", "gnss/ubx.py"}
+    with pytest.raises(bundle.BundleError, match="no such modem family: moon"):
+        bundle.firmware_files("unix", modem="moon")
+
+
 def test_compiling_is_repeatable(firmware):
     assert bundle.firmware_files("unix") == firmware
 
@@ -203,6 +216,9 @@ def test_errors_of_a_tree_are_one_line(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "boards/x/board.py").write_text("NAME = 1\n")
     (tmp_path / "lib/bad.py").write_text("x = 1\ndef broken(:\n")
+    with pytest.raises(bundle.BundleError, match=r"boards/x/board.json does not tell its modem family"):
+        bundle.firmware_files("x", tmp_path)
+    (tmp_path / "boards/x/board.json").write_text('{"modem": {"family": "bg95"}}')
     with pytest.raises(bundle.BundleError, match=r"bad\.py.*line 2.*SyntaxError"):
         bundle.firmware_files("x", tmp_path)
     with pytest.raises(bundle.BundleError, match="no device_class"):

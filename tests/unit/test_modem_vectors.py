@@ -3,8 +3,7 @@
 import unittest
 
 from harness.rng import Rng, seed
-from modem import base, convert
-from modem import info
+from modem import base, convert, info
 from modem.nrf91 import cells, gnss
 from modem.queue import DatagramQueue
 from modem.timers import decode_active, decode_tau, encode_active, encode_edrx, encode_tau

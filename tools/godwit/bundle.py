@@ -22,7 +22,7 @@ import cbor2
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import keys, shorten, squeeze, unname
+from . import keys, selection, shorten, squeeze, unname
 from .places import REPO
 
 MAGIC = b"GWB1"
@@ -172,8 +172,9 @@ def nrfcloud_zip(bundle: bytes, name: str, version: str, description: str = "") 
     return out.getvalue()
 
 
-def firmware_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
-    """What goes into a slot for this board, compiled: firmware/ but the factory files, lib/, and its board.py."""
+def firmware_files(board: str, repo: Path = REPO, modem: str | None = None) -> dict[str, bytes]:
+    """What goes into a slot for this board, compiled: firmware/ but the factory files, of lib/ what the board's modem
+    (or the family `modem` instead) and features want, and its board.py."""
     sources = {}
     for folder in (repo / "lib", repo / "firmware"):
         for path in sorted(folder.rglob("*.py")):
@@ -183,7 +184,10 @@ def firmware_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
     sources["board.py"] = repo / "boards" / board / "board.py"
     if not sources["board.py"].is_file():
         raise BundleError(f"no such board: {board} (boards/{board}/board.py is missing)")
-    return compile_files(sources)
+    try:
+        return compile_files(selection.selected(sources, selection.board_parts(board, modem, repo)))
+    except selection.SelectionError as error:
+        raise BundleError(str(error)) from error
 
 
 def factory_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
@@ -226,19 +230,20 @@ def _compile(name: str, text: str, out: Path) -> bytes:
 @click.option("--version", required=True, help="Version of the firmware, e.g. 1.1.0.")
 @click.option("--sequence", required=True, type=click.IntRange(1, 2**32 - 1), help="Release number; must grow.")
 @click.option("--board", default="unix", show_default=True, help="Folder below boards/.")
+@click.option("--modem", type=click.Choice(selection.FAMILIES), help="Another modem family than the board's.")
 @click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="RSA-3072 signing key, PEM.")
 @click.option("--new-key", is_flag=True, help="Make the key first; refuses to overwrite one.")
 @click.option("--min-from", default=0, help="Lowest release number that may update to this one.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle to write.")
 @click.option("--zip", "zip_file", type=click.Path(path_type=Path), help="Also write what nRF Cloud takes.")
-def bundle(version, sequence, board, key_file, new_key, min_from, out, zip_file):
+def bundle(version, sequence, board, modem, key_file, new_key, min_from, out, zip_file):
     """Compile the firmware for a board and pack it into a signed bundle."""
     try:
         if new_key:
             keys.make_key(key_file)
         key = keys.load_key(key_file)
         image = build_bundle(
-            firmware_files(board),
+            firmware_files(board, modem=modem),
             version=version,
             sequence=sequence,
             device_class=device_class(board),

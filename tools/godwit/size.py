@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from . import bundle, keys
+from . import bundle, keys, selection
 from .places import BUILD, REPO
 from .squeeze import module_name
 from .unname import cold_modules
@@ -31,7 +31,8 @@ MOST_NAMES = 1260  # 20 + 40 + .. + 640: with one more, MicroPython adds a table
 FACTORY, FROZEN = "factory", "asyncio"
 DAY_COMMAND = 'make run ARGS="--bits 32 --heap 160k"'
 _ASYNCIO = ("asyncio", "asyncio.event", "asyncio.funcs", "asyncio.lock", "asyncio.stream")  # in the interpreter
-_BACKENDS = ("modem.nrf91", "cloud.nrfcloud")  # app.py loads them by the names in the settings
+_BACKENDS = ("modem.{0}.endpoint", "modem.{0}", "cloud.nrfcloud")  # app.py loads them by the names in the settings
+_FAMILY = "nrf91"  # the board's own
 # What is to be imported comes from a file: names in the script would be interned by it.
 _LIST, _MEASURE = "list.txt", "measure.py"
 _SCRIPT = """\
@@ -82,15 +83,21 @@ class Size:
 # --- reading the sources
 
 
-def sources(repo: Path = REPO) -> dict[str, Path]:
+def sources(repo: Path = REPO, family: str | None = None) -> dict[str, Path]:
     """-> {module name: source} of what a node imports: a slot, and the boot selector from the root of its flash."""
     found = {}
     for folder in (repo / "lib", repo / "firmware"):
         for path in sorted(folder.rglob("*.py")):
-            found[module_name(path.relative_to(folder).as_posix())] = path
-    for name in ("boot", "main"):
+            found[path.relative_to(folder).as_posix()] = path
+    for name in ("boot.py", "main.py"):
         found.pop(name, None)
-    return found | {"board": repo / "boards" / BOARD / "board.py"}
+    try:
+        found = selection.selected(found, selection.board_parts(BOARD, family, repo))
+    except selection.SelectionError as error:
+        raise SizeError(str(error)) from error
+    return {module_name(path): source for path, source in found.items()} | {
+        "board": repo / "boards" / BOARD / "board.py"
+    }
 
 
 def literal(path: Path, name: str) -> tuple[str, ...]:
@@ -139,15 +146,18 @@ def order(roots: list[str], files: dict[str, Path], done: list[str]) -> list[str
     return result
 
 
-def kinds(repo: Path = REPO) -> dict[str, str]:
+def kinds(repo: Path = REPO, family: str | None = None) -> dict[str, str]:
     """-> {module: kind} in the order of measuring. Raises SizeError when the lists in firmware/ name no module."""
-    files = sources(repo)
+    files = sources(repo, family)
     cold = cold_modules((repo / "firmware" / "cold.py").read_text(encoding="utf-8"))
     resident = literal(repo / "firmware" / "app.py", "_RESIDENT")
-    unknown = sorted({*cold, *resident, *_BACKENDS} - set(files))
+    whole = {module_name(path.relative_to(repo / "lib").as_posix()) for path in (repo / "lib").rglob("*.py")}
+    backends = [name.format(family or _FAMILY) for name in _BACKENDS]
+    unknown = sorted({*cold, *resident, *backends} - set(files) - whole)
     if unknown:
         raise SizeError(f"there is no module {', '.join(unknown)} (cold.COLD, app._RESIDENT)")
-    start = order([*resident, *_BACKENDS, "app"], files, [])
+    cold &= set(files)  # of the other families there is nothing to forget
+    start = order([*resident, *backends, "app"], files, [])
     rest = order(sorted(cold), files, start)
     rest += order(sorted(files), files, [*start, *rest])
     return dict.fromkeys(start, "start") | {name: "cold" if name in cold else "asked" for name in rest}
@@ -197,10 +207,10 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def measure(bits: int = 32, repo: Path = REPO) -> Size:
-    """Compile, import, and count. Raises SizeError, BundleError."""
-    slot, factory = bundle.firmware_files(BOARD, repo), bundle.factory_files(BOARD, repo)
-    files, kind = sources(repo), kinds(repo)
+def measure(bits: int = 32, repo: Path = REPO, family: str | None = None) -> Size:
+    """Compile, import, and count, with the modem `family` (the board's when None). Raises SizeError, BundleError."""
+    slot, factory = bundle.firmware_files(BOARD, repo, family), bundle.factory_files(BOARD, repo)
+    files, kind = sources(repo, family), kinds(repo, family)
     compiled = {path: code for path, code in (slot | factory).items() if path.endswith(".mpy")}
     flash = {module_name(path[:-4] + ".py"): len(code) for path, code in compiled.items()}
     names = [*_ASYNCIO, *kind]
@@ -317,14 +327,15 @@ def _show(size: Size) -> None:
 
 @click.command()
 @click.option("--bits", type=click.Choice(["32", "64"]), default="32", show_default=True, help="Word size.")
+@click.option("--modem", type=click.Choice(selection.FAMILIES), help="With this modem family.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Tables for a page.")
 @click.option("--day", is_flag=True, help="Only say how the peak of a whole day is measured.")
-def size(bits, as_markdown, day):
+def size(bits, modem, as_markdown, day):
     """What the firmware takes: flash and heap of each package, measured, and interned names."""
     if day:
         click.echo(DAY_COMMAND)
         return
-    found = measure(int(bits))
+    found = measure(int(bits), family=modem)
     if as_markdown:
         click.echo(markdown(found))
     elif sys.stdout.isatty():
