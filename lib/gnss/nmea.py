@@ -143,7 +143,11 @@ class Reader:
         lat, lon = self._place(3)
         speed, heading = self._number(7, 3), self._number(8, 3)
         date = self._number(9)
-        if date is not None and self._start(10) - self._start(9) != 7 or (heading or 0) > 360000:
+        if date is not None:
+            self._digits(self._start(9), self._start(10) - 1)
+            if self._start(10) - self._start(9) != 7:
+                raise ValueError
+        if (heading or 0) > 360000:
             raise ValueError
         self._epoch(1)
         self._void = self._void or not good
