@@ -31,8 +31,8 @@ def elements(buf, held, need, unix_ms, place):
     there is nothing that would help.
 
     `buf`: memoryview of 2025 bytes or more (64 without a prediction); when `held`, with one at byte 19. `need`:
-    modem.base. `unix_ms`: now. `place`: {"lat", "lon", "acc_mm", "time"}, where the receiver was at that Unix time, or None. Order: time,
-    position, ephemerides, which is what every receiver takes (modems.md 3.2)."""
+    modem.base. `unix_ms`: now. `place`: {"lat", "lon", "acc_mm", "time"}, where the receiver was at that Unix time, or
+    None. Order: time, position, ephemerides, which is what every receiver takes (modems.md 3.2)."""
     start = end = _AHEAD + _CLOCK_BYTES
     wanted = need["systems"].get(_GPS, (0, 0))[0]
     if held and wanted:
