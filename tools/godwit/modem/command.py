@@ -28,6 +28,7 @@ from godwit.world import World
 
 @click.command()
 @click.option("--family", type=click.Choice(list(FAMILIES)), default="nrf91", show_default=True)
+@click.option("--model", help="Variant within the family; sara_r5: r510 (default) or r422.")
 @click.option("--link", type=click.Path(), help="Symbolic link to the PTY, for a fixed name.")
 @click.option("--world", "world_path", type=click.Path(), help="Shared world clock file.")
 @click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Compress radio and GNSS waits.")
@@ -68,7 +69,7 @@ def build(options):
         name, _, path = text.partition("=")
         nvs.write_file(name, pathlib.Path(path).read_bytes())
     package = personality(options["family"])
-    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), profile=package.PROFILE, imei=options["imei"],
+    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), profile=_profile(package, options["model"]), imei=options["imei"],
                 fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),
                 engine=options["dtls_engine"])
     trace = _tracer(options["trace"], clock) if options["trace"] else None
@@ -77,6 +78,15 @@ def build(options):
     for text in options["fault"]:
         faults.apply_text(text)
     return channel, session, core, clock, log
+
+
+def _profile(package, model):
+    if model is None:
+        return package.PROFILE
+    models = getattr(package, "MODELS", {})
+    if model not in models:
+        raise ValueError(f"no such model: {model}")
+    return models[model]
 
 
 async def _serve(options):

@@ -70,6 +70,19 @@ class Core:
         """CFUN 0, 4 or LTE deactivated: the only time when modes and credentials may be written."""
         return not self.radio.active
 
+    def gnss_blocked(self):
+        """Does LTE have the antenna?"""
+        radio, how = self.radio, self.profile.gnss
+        if how == "exclusive":
+            return radio.pdn_up or radio.rrc
+        if how == "priority":
+            return radio.rrc and self.settings["gnss_priority"] == 1
+        return radio.rrc and how == "shared"
+
+    def lte_blocked(self):
+        """Does the receiver have it?"""
+        return self.profile.gnss == "priority" and self.settings["gnss_priority"] == 0 and self.gnss.searching
+
     def waits_for_idle(self):
         """Does something that the host waits for wait for RRC idle?"""
         return self.gnss.searching or self.measurement is not None
@@ -96,7 +109,7 @@ class Core:
         self.on_notify(kind, *args)
 
     def rrc_changed(self):
-        """RRC state changed: GNSS gets or loses the antenna."""
+        """RRC or the IP stack changed: GNSS gets or loses the antenna."""
         self.gnss.update_blocking()
 
     def pdn_lost(self, keep_open=False):

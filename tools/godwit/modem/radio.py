@@ -152,6 +152,7 @@ class Radio:
                 raise OSError("no bearer")
             self.pdn_up = True
             self._core.log.event("pdn_up", ip=self.ip)
+            self._core.rrc_changed()
 
     def release(self):
         """The host wants it no more: sockets die, the bearer stays."""
@@ -159,6 +160,7 @@ class Radio:
             self.pdn_up = False
             self._core.log.event("pdn_down")
             self._core.pdn_lost(keep_open=False)
+            self._core.rrc_changed()
 
     def deactivate_pdn(self):
         """The network throws the PDN away; the modem gets a new bearer after a while."""
@@ -169,6 +171,7 @@ class Radio:
         self._core.notify("cgev", f"NW PDN DEACT {self._core.profile.context}")
         if was_up:
             self._core.pdn_changed(False)
+            self._core.rrc_changed()
         self._core.pdn_lost(keep_open=True)
         self._later("reattach", "reattach", self._pdn_activate)
 
@@ -177,6 +180,9 @@ class Radio:
     def activity(self, send=None):
         """A packet goes up (`send` is called once the connection stands) or has come down (no `send`)."""
         if not self.pdn_up or not self.registered:
+            return
+        if send and self._core.lte_blocked():
+            self._waiting.append(send)  # until the receiver has found its satellites, or is told to stop
             return
         if self.rrc or self.delay("rrc_setup") <= 0 or send is None:
             self._set_rrc(True)
@@ -187,7 +193,14 @@ class Radio:
         if len(self._waiting) == 1:
             self._later("setup", "rrc_setup", self._connected)
 
+    def unblocked(self):
+        """The receiver needs the antenna no more."""
+        if self._waiting and not self._core.lte_blocked():
+            self._later("setup", "rrc_setup", self._connected)
+
     def _connected(self):
+        if self._core.lte_blocked():
+            return
         self._set_rrc(True)
         waiting, self._waiting = self._waiting, []
         for send in waiting:
