@@ -81,7 +81,18 @@ def modem_uart():
     return open(os.getenv("GODWIT_UART"), "r+b")
 
 
-modem_power = None  # no power key on the desk
+def _modem_power():
+    """-> the modem's pins: those of the simulator when GODWIT_MODEM names its control socket; a power key when
+    GODWIT_PWRKEY is 1."""
+    path = os.getenv("GODWIT_MODEM")
+    if not path:
+        return None
+    import modempower
+
+    return (modempower.Keyed if os.getenv("GODWIT_PWRKEY") == "1" else modempower.Power)(path)
+
+
+modem_power = _modem_power()
 
 
 def journal_device():

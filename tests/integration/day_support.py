@@ -18,6 +18,8 @@ def good_facts():
         "hours": 24.0,
         "max_age_s": 28800,
         "bits": 32,
+        "modem": "nrf91",
+        "assisted": True,
         "dtls": "host",
         "jwt": "host",
         "life": "3 boots",

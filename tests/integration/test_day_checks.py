@@ -25,7 +25,7 @@ DOCTORED = {
     ],
     "delta": [("shadow.delta", {"config": {"x": 1}}), ("shadow.delta", DELETE), ("shadow.version", 1)],
     "ground-fix": [("ground_fix.answered", 0), ("ground_fix.stored", 0), ("ground_fix", DELETE)],
-    "agnss": [("agnss.answered", 0), ("agnss.bytes", 0), ("agnss", DELETE)],
+    "agnss": [("assisted", False), ("agnss.answered", 0), ("agnss.bytes", 0), ("agnss", DELETE)],
     "gnss": [("gnss.stored", 0), ("gnss.worst_m", 50_000), ("gnss.worst_m", None), ("gnss", DELETE)],
     "cbor": [("requests.bulk_cbor", 0), ("requests", DELETE)],
     "alerts": [("alerts.online", 1), ("alerts.died", 1), ("alerts", DELETE)],
@@ -90,3 +90,8 @@ def test_steps_count_repetitions():
 
 def test_no_facts_at_all_fail_every_check_without_an_exception():
     assert not any(verdict.ok for verdict in judge_all({}))
+
+
+def test_a_receiver_that_takes_no_assistance_is_sent_none():
+    facts = good_facts() | {"modem": "bg95", "assisted": False, "agnss": {"answered": 0, "bytes": 0}}
+    assert all(verdict.ok for verdict in judge_all(facts))

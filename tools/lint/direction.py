@@ -41,8 +41,9 @@ ARROWS = {
     "boot": {"bootsel"},  # must start whatever the slots hold, so these two stand alone
     "bootsel": set(),
     "main": {"app", "boot", "bootsel"},
-    "board": {"at", "flashdev", "log", "net"},
+    "board": {"at", "flashdev", "log", "modempower", "net"},
     "flashdev": set(),
+    "modempower": set(),
     "_boot": {"boot", "flashdev", "main"},
     "mkflash": {"flashdev"},
     "parts": None,
@@ -52,9 +53,8 @@ ARROWS = {
 
 # Pure: bytes in, values out. Whatever touches a clock, a device or the scheduler is passed in or lives elsewhere.
 PURE = ("cbor", "coap.codec", "coap.options", "coap.writer", "at.parser", "at.fields", "gnss.nmea", "gnss.agnss",
-        "gnss.offline", "gnss.pgps", "gnss.walk", "gnss.date", "gnss.ubx", "gnss.ubx_need", "gnss.agnss_ubx",
-        "shadow", "fota.image", "fota.manifest",
-        "es256")  # fmt: skip
+        "gnss.offline", "gnss.pgps", "gnss.walk", "gnss.date", "gnss.ubx", "gnss.ubx_need", "gnss.ubx_stream",
+        "gnss.agnss_ubx", "gnss.agnss_nrf91", "shadow", "fota.image", "fota.manifest", "es256")  # fmt: skip
 IMPURE = {"asyncio", "machine", "network", "os", "random", "select", "socket", "sys", "threading", "time", "tls", "vfs"}
 
 

@@ -97,6 +97,8 @@ def _ground_fix(facts):
 
 def _agnss(facts):
     agnss = facts["agnss"]
+    if not facts["assisted"]:  # not a byte for a receiver that takes none
+        return f"{agnss['answered']} answered to a {facts['modem']}, which takes none", agnss["answered"] == 0
     return f"{agnss['answered']} answered, {agnss['bytes']} B", agnss["answered"] >= 1 and agnss["bytes"] > 0
 
 
@@ -185,7 +187,7 @@ def _whole_day(facts):
     return f"{lived:.1f} h", lived >= facts["hours"]
 
 
-_NOT_SENSORS = ("GNSS", "HEAP", "DEVICE", "LOG", "ALERT")
+_NOT_SENSORS = ("GNSS", "FIX", "HEAP", "DEVICE", "LOG", "ALERT")
 
 CHECKS = (
     Check("day", "the world clock passed the whole day", _whole_day),
@@ -197,7 +199,7 @@ CHECKS = (
     Check("config", "desired configuration fetched, applied, reported", _config),
     Check("delta", "shadow delta acknowledged", _delta),
     Check("ground-fix", "position from cells (FETCH /loc/ground-fix)", _ground_fix),
-    Check("agnss", "assistance fetched (FETCH /loc/agnss)", _agnss),
+    Check("agnss", "assistance fetched where the receiver takes it (FETCH /loc/agnss)", _agnss),
     Check("gnss", "GNSS fixes stored, and plausible", _gnss),
     Check("cbor", "messages in CBOR, many to a datagram", _cbor),
     Check("alerts", "alerts: online after each start, no task died", _alerts),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .options import SABOTAGE, Options, parse_heap
+from .options import FAMILIES, SABOTAGE, Options, parse_heap
 from .processes import DayError
 
 _SIDES = click.Choice(["host", "modem"])
@@ -30,7 +30,8 @@ class _Heap(click.ParamType):
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
 @_option("--bits", type=click.Choice(["32", "64"]), default="64", help="Word size of MicroPython.")
 @_option("--heap", type=_Heap(), default="1m", help="Heap of the firmware, e.g. 160k.")
-@_option("--dtls", type=_SIDES, default="host", help="Who speaks DTLS.")
+@_option("--modem", type=click.Choice(tuple(FAMILIES)), default="nrf91", help="Modem family.")
+@click.option("--dtls", type=_SIDES, help="Who speaks DTLS [host; with sara_r5 modem].")
 @_option("--jwt", type=_SIDES, default="host", help="Who signs the token.")
 @_option("--drop", type=click.FloatRange(0, 0.5), default=0.0, help="Share of datagrams lost each way (0.05 = 5 %).")
 @_option("--seed", type=int, default=1, help="Seed of losses, radio and receiver noise.")
@@ -56,10 +57,10 @@ def run(ctx: click.Context, bits: str, workdir: Path | None, **choices) -> None:
     """
     if workdir is not None:
         choices["workdir"] = workdir.resolve()
-    options = Options(bits=int(bits), **choices)
     from .day import Day  # the heavy imports only when a day really starts
 
     try:
+        options = Options(bits=int(bits), **choices)
         status = asyncio.run(Day(options).run())
     except DayError as error:
         raise click.ClickException(str(error)) from error

@@ -154,9 +154,8 @@ class Day:
         argv = self._godwit("modem", "--link", self.places.uart, "--world", self.places.world)
         argv += ["--speed", opts.speed, "--nvs", self.places.nvs, "--seed", opts.seed, "--imei", options.IMEI, "--json"]
         argv += ["--resolve", f"{options.HOST_NAME}:{options.COAP_PORT}={_LOOPBACK}:{self.coap_port}"]
-        if opts.pdn_loss:
-            argv += ["--control", self.places.control]
-        if opts.dtls == "modem":
+        argv += ["--family", opts.modem, "--control", self.places.control]
+        if opts.dtls == "modem" and opts.family.keeps_keys:  # the others get the CA from the node
             argv += ["--credential", f"{options.SEC_TAG}:0={self.credentials['ca']}"]
         if opts.jwt == "modem":
             argv += ["--credential", f"{options.SEC_TAG}:2={self.credentials['device_key']}"]
@@ -195,6 +194,8 @@ class Day:
         }
         if warp:
             env["GODWIT_WARP"] = "1"
+        if opts.family.power_key:
+            env.update(GODWIT_MODEM=str(self.places.control), GODWIT_PWRKEY="1")
         witness = self.witness
         return Node(argv, env, str(self.places.root), witness.on_node, witness.on_node_error, witness.on_life)
 

@@ -50,7 +50,7 @@ def node_config(options: Options) -> dict:
         "backend": "nrfcloud",
         "host": HOST_NAME,
         "port": COAP_PORT,
-        "modem": "nrf91",
+        "modem": options.modem,
         "dtls": options.dtls,
         "jwt": options.jwt,
         "sec_tag": SEC_TAG,
@@ -66,7 +66,7 @@ class Factory:
         self._places = places
         self._credentials = credentials
         self._key = keys.make_key(places.update_key)
-        self._files = bundle.firmware_files(BOARD)
+        self._files = bundle.firmware_files(BOARD, modem=options.modem)
 
     def bundle(self, version: str, sequence: int) -> bytes:
         """A signed image of the tree under this version."""

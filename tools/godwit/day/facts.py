@@ -41,6 +41,8 @@ def of_the_run(day) -> dict:
     return {
         "device_id": opts.device_id,
         "bits": opts.bits,
+        "modem": opts.modem,
+        "assisted": opts.family.assisted,
         "dtls": opts.dtls,
         "jwt": opts.jwt,
         "drop": opts.drop,

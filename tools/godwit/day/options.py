@@ -35,6 +35,25 @@ SETTINGS = {  # what the factory writes into config.json
     "shadow_interval_s": 3600,
     "update_interval_s": 2 * 3600,
 }
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a modem family makes different on the desk."""
+
+    dtls: str = "host"  # who speaks DTLS unless told otherwise
+    keeps_keys: bool = False  # signs tokens, and keeps credentials that were put there
+    assisted: bool = False  # its receiver takes nRF Cloud's A-GNSS
+    power_key: bool = True
+
+
+FAMILIES = {
+    "nrf91": Family(keeps_keys=True, assisted=True, power_key=False),
+    # SARA reads 1,024 bytes of a datagram and no more: a server's certificate in one flight is longer (modems.md 2D.3).
+    "sara_r5": Family(dtls="modem", assisted=True),
+    "bg95": Family(),
+    "sim7080": Family(),
+}
 SABOTAGE = ("ca", "name", "expired", "future", "key", "onboarding")
 _MARKER = ".godwit-day"
 _SIX = 6 * 3600 * 1000
@@ -47,7 +66,8 @@ class Options:
 
     bits: int = 64
     heap: int = 1 << 20
-    dtls: str = "host"
+    modem: str = "nrf91"
+    dtls: str | None = None  # the family's own way
     jwt: str = "host"
     drop: float = 0.0
     seed: int = 1
@@ -65,6 +85,16 @@ class Options:
     rest_port: int | None = None
     workdir: Path = BUILD / "day"
     report: Path | None = None
+
+    def __post_init__(self):
+        if self.jwt == "modem" and not self.family.keeps_keys:
+            raise DayError(f"--jwt modem: {self.modem} keeps no keys, only nrf91 does")
+        if not self.dtls:
+            object.__setattr__(self, "dtls", self.family.dtls)
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.modem]
 
     @property
     def device_id(self) -> str:

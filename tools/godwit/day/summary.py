@@ -97,7 +97,7 @@ def figures(facts: dict) -> list[tuple[str, str]]:
     trips += f"{auth['accepted']} authentications ({auth['refused']} refused)"
     resumed = "not resumed" if fota["resumed_at"] is None else f"resumed at {fota['resumed_at']:,}"
     return [
-        ("node", f"{facts['device_id']}, {bits}-bit MicroPython, DTLS by {dtls}, JWT by {jwt}"),
+        ("node", f"{facts['device_id']}, {bits}-bit MicroPython, {facts['modem']}, DTLS by {dtls}, JWT by {jwt}"),
         ("time", f"{lived:.1f} h of world time in {facts['wall_s']:.1f} s; {facts['life']}"),
         ("messages", f"{sum(facts['messages'].values())} stored: {messages}"),
         ("positions", f"{facts['gnss']['stored']} GNSS fixes, {facts['ground_fix']['stored']} ground fixes"),

@@ -78,6 +78,7 @@ _MODEM = {
     "search": Rule("modem search", 1),
     "attach": Rule("modem attach", 0),  # the node says it
     "pdn_up": Rule("modem bearer", 0),
+    "psm": Rule("modem sleep", 0),
     "cell": Rule("modem moves", 1),
     "gnss_start": Rule("modem gnss", 1),
     "gnss_fix": Rule("modem fix", 0),  # the node says it
