@@ -281,7 +281,7 @@ class Line:
         """Ask for bytes in the middle of a command, and return them.
 
         Either `count` bytes, or all until one of `ends` (of `cancels`: CommandError). What comes sooner than `settle_s`
-        (real seconds) after the prompt is lost. Raises CommandError after `window_s` real seconds without an end.
+        (real seconds) after the prompt is counted, and lost while the fault `prompt_strict` is set. Raises CommandError after `window_s` real seconds without an end.
         """
         if self.core.faults.on("prompt_error"):
             raise CommandError
