@@ -15,7 +15,7 @@ COLD = (
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
     ("fota", "fetch head image manifest slots space verify"),
-    ("gnss", "agnss agnss_ubx date download nmea offline pgps predictions ubx ubx_need walk"),
+    ("gnss", "agnss agnss_ubx date download nmea offline pgps predictions ubx ubx_need ubx_stream walk"),
     ("journal", "reading recover"),
     ("modem", "convert info ladder link power timers verbs"),
     ("modem.nrf91", "cells gnss keys receiver sockets steps verbs"),

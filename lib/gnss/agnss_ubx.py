@@ -9,9 +9,10 @@ import struct
 from micropython import const
 
 from gnss.date import fields
-from gnss.ubx import MGA, frame
+from gnss.ubx import frame
 from gnss.walk import SIZES
 
+_MGA = const(0x13)
 _GPS = const(0x00)
 _QZSS = const(0x05)
 _INI = const(0x40)
@@ -161,7 +162,7 @@ def _make(buf, kind, element, age_ms):
         for j in range(n):
             buf[at + j] = 0 if start == _Z else element[start + j]
         at += n
-    return frame(buf, MGA, ident, at - 6)
+    return frame(buf, _MGA, ident, at - 6)
 
 
 def _time_gnss(buf, day, ms):
@@ -171,13 +172,13 @@ def _time_gnss(buf, day, ms):
     ms %= _WEEK_MS
     ns = ms % 1000 * 1000000
     struct.pack_into("<BBBBHHIIHHI", buf, 6, 0x11, 0, 0, 0, 0, week, ms // 1000, ns, _TIME_ACC_S, 0, 0)
-    return frame(buf, MGA, _INI, 24)
+    return frame(buf, _MGA, _INI, 24)
 
 
 def _position(buf, lat, lon, alt_cm, acc_cm):
     """MGA-INI-POS-LLH."""
     struct.pack_into("<BBHiiiI", buf, 6, 0x01, 0, 0, lat, lon, alt_cm, min(max(acc_cm, _CM_MIN), _CM_MAX))
-    return frame(buf, MGA, _INI, 20)
+    return frame(buf, _MGA, _INI, 20)
 
 
 def _health(buf, kind, element):
@@ -189,7 +190,7 @@ def _health(buf, kind, element):
     for i in range(count):
         if element[i >> 3] >> (i & 7) & 1:
             buf[10 + i] = _UNHEALTHY
-    return frame(buf, MGA, ident, n)
+    return frame(buf, _MGA, ident, n)
 
 
 def hints(unix_s, place):
@@ -200,6 +201,6 @@ def hints(unix_s, place):
     if unix_s is not None:
         year, *rest = fields(unix_s)
         struct.pack_into("<BBBbHBBBBBxIHHI", buf, 6, 0x10, 0, 0, _UNKNOWN_LEAP, year, *rest, 0, _TIME_ACC_S, 0, 0)
-        yield mv[: frame(buf, MGA, _INI, 24)]
+        yield mv[: frame(buf, _MGA, _INI, 24)]
     if place:
         yield mv[: _position(buf, place["lat"], place["lon"], (place.get("alt_mm") or 0) // 10, place["acc_mm"] // 10)]

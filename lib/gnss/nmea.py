@@ -13,18 +13,28 @@ _START = const(0x24)  # $
 _COMMA = const(0x2C)
 _STAR = const(0x2A)
 _POINT = const(0x2E)
-_HDOP_MM = const(5000)  # accuracy with an HDOP of 1
+_DIGITS = const(17)  # and point, of a number
+_HDOP_M = const(5)  # accuracy with an HDOP of 1
 _DEGREE = const(10000000)
 _LAT = const(900000000)
 _LON = const(1800000000)
 _MODES = b"ADFRP"  # autonomous, differential, float, RTK, precise: estimated, manual and simulated are no fixes
+
+_RECORD = ("lat", "lon", "alt_mm", "acc_mm", "speed_mm_s", "heading_mdeg", "time")
+
+# State of an epoch: which sentences it had
+_GGA = const(1)
+_RMC = const(2)
+_WHOLE = const(3)
+_VOID = const(4)  # it has no fix
+_DONE = const(8)  # it was handed over, or was void when it ended
 
 
 class Reader:
     """`feed` a stream, or `line` by line. `fix`: newest epoch that is whole, or None; whoever takes it sets it to None.
 
     An epoch is whole when its GGA and its RMC have come, or when the next one begins. `dropped`: lines that were bad.
-    Of the sky: `used` satellites, `seen` {talker: [in view, strongest in dB-Hz]}.
+    Of the sky: `used` satellites, `seen` {talker: (in view, strongest in dB-Hz)}.
     """
 
     def __init__(self):
@@ -72,17 +82,29 @@ class Reader:
 
     def end(self):
         """The epoch in progress gets no more sentences."""
-        if not self._done and not self._void and self._lat is not None and self._lon is not None:
-            self.fix = {
-                "lat": self._lat,
-                "lon": self._lon,
-                "alt_mm": None if self._flat else self._alt,
-                "acc_mm": None if self._hdop is None else self._hdop * _HDOP_MM // 1000,
-                "speed_mm_s": self._speed,
-                "heading_mdeg": self._heading,
-                "time": self._time,
-            }
-        self._done = True
+        epoch = self._epoch
+        if not self._state & (_VOID | _DONE) and epoch["lat"] is not None and epoch["lon"] is not None:
+            if self._flat:
+                epoch["alt_mm"] = None
+            self.fix = epoch
+        self._state |= _DONE
+
+    def _begin(self, now):
+        """A new epoch: `now` is its time of day as one number, hhmmss and milliseconds."""
+        self._now = now
+        self._state = 0
+        self._epoch = dict([(name, None) for name in _RECORD])
+
+    def _at(self, i, bit=0, good=True):
+        """The sentence, `good` for a fix, is of the time in its field `i`; -> its epoch."""
+        now = self._number(i, 3)
+        if now is not None and not (now // 10000000 < 24 and now // 100000 % 100 < 60 and now // 1000 % 100 < 61):
+            raise ValueError
+        if now is None or now != self._now:
+            self.end()
+            self._begin(now)
+        self._state |= bit if good else bit | _VOID
+        return self._epoch
 
     # --- sentences -------------------------------------------------------------------------------------------------
 
@@ -91,22 +113,25 @@ class Reader:
         try:
             self._split(n)
             buf = self._buf
-            if self._count and self._start(1) == 6 and buf[0] != 0x50:  # P: a maker's own
-                handler = _HANDLERS.get(bytes(buf[2:5]))
+            if self._starts[1] == 6 and buf[0] != 0x50:  # P: a maker's own
+                handler, least = _HANDLERS.get(bytes(buf[2:5]), (None, 0))
+                if self._count < least:
+                    raise ValueError
                 if handler:
                     handler(self)
+                    if self._state & _WHOLE == _WHOLE:
+                        self.end()
         except ValueError:
             self.dropped += 1
 
     def _split(self, n):
         """Find the fields, check the sum."""
         buf = self._buf
+        starts = self._starts
         n -= 3
         if n < 1 or buf[n] != _STAR:
             raise ValueError
         total = count = 0
-        starts = self._starts
-        starts[0] = 0
         for i in range(n):
             c = buf[i]
             total ^= c
@@ -115,125 +140,80 @@ class Reader:
                 if count == _FIELDS - 1:
                     raise ValueError
                 starts[count] = i + 1
-        if total != _hex(buf[n + 1]) << 4 | _hex(buf[n + 2]):
+        if total != int(bytes(buf[n + 1 : n + 3]), 16):
             raise ValueError
         self._count = count + 1
         starts[count + 1] = n + 1
 
     def _gga(self):
-        self._need(12)
-        quality = self._number(6)
-        lat, lon = self._place(2)
+        quality = self._number(6) or 0
         hdop = self._number(8, 3)
         alt, sep = self._number(9, 3, True), self._number(11, 3, True)
-        used = self._number(7)
-        self._epoch(1)
-        self._void = self._void or not quality or quality > 5  # 6 estimated, 7 manual, 8 simulated
-        self._lat, self._lon = lat, lon
+        self.used = self._number(7) or 0
+        lat, lon = self._angle(2, b"NS", _LAT), self._angle(4, b"EW", _LON)
+        epoch = self._at(1, _GGA, 0 < quality < 6)  # 6 estimated, 7 manual, 8 simulated
+        epoch["lat"], epoch["lon"] = lat, lon
         if hdop is not None:
-            self._hdop = hdop
+            epoch["acc_mm"] = hdop * _HDOP_M
         if alt is not None:
-            self._alt = alt + (sep or 0)
-        self.used = used or 0
-        self._half(1)
+            epoch["alt_mm"] = alt + (sep or 0)
 
     def _rmc(self):
-        self._need(10)
         good = self._valid(2, 12)
-        lat, lon = self._place(3)
-        speed, heading = self._number(7, 3), self._number(8, 3)
-        date = self._number(9)
-        if date is not None:
-            self._digits(self._start(9), self._start(10) - 1)
-            if self._start(10) - self._start(9) != 7:
-                raise ValueError
-        if (heading or 0) > 360000:
+        speed, heading, date = self._number(7, 3), self._number(8, 3), self._number(9)
+        start, end = self._starts[9], self._starts[10] - 1
+        if (heading or 0) > 360000 or date is not None and (end - start != 6 or b"." in bytes(self._buf[start:end])):
             raise ValueError
-        self._epoch(1)
-        self._void = self._void or not good
-        self._lat, self._lon = lat, lon
-        self._speed = None if speed is None else (speed * 1852 + 1800) // 3600
-        self._heading = None if heading is None else heading % 360000
+        lat, lon = self._angle(3, b"NS", _LAT), self._angle(5, b"EW", _LON)
+        epoch = self._at(1, _RMC, good)
+        epoch["lat"], epoch["lon"] = lat, lon
+        if speed is not None:
+            epoch["speed_mm_s"] = (speed * 1852 + 1800) // 3600
+        if heading is not None:
+            epoch["heading_mdeg"] = heading % 360000
         if date is not None and self._now is not None:
-            second = self._now // 1000
             year = date % 100 + (1900 if date % 100 >= 80 else 2000)
-            self._time = received(
-                year, date // 100 % 100, date // 10000, second // 10000, second // 100 % 100, second % 100
+            time = self._now // 1000
+            epoch["time"] = received(
+                year, date // 100 % 100, date // 10000, time // 10000, time // 100 % 100, time % 100
             )
-        self._half(2)
 
     def _gll(self):
-        self._need(7)
         good = self._valid(6, 7)
-        lat, lon = self._place(1)
-        self._epoch(5)
-        self._void = self._void or not good
-        self._lat, self._lon = lat, lon
+        lat, lon = self._angle(1, b"NS", _LAT), self._angle(3, b"EW", _LON)
+        epoch = self._at(5, 0, good)
+        epoch["lat"], epoch["lon"] = lat, lon
 
     def _gsa(self):
-        self._need(18)
         mode, hdop = self._number(2), self._number(16, 3)
         if mode not in (1, 2, 3):
             raise ValueError
         self._flat = mode == 2
-        self._void = self._void or mode == 1
-        if self._hdop is None:
-            self._hdop = hdop
+        if mode == 1:
+            self._state |= _VOID
+        if self._epoch["acc_mm"] is None and hdop is not None:
+            self._epoch["acc_mm"] = hdop * _HDOP_M
 
     def _gsv(self):
-        self._need(4)
         number, view = self._number(2), self._number(3)
         if not number or view is None:
             raise ValueError
-        strongest = 0
+        talker = bytes(self._buf[:2])
+        strongest = self.seen[talker][1] if number > 1 and talker in self.seen else 0
         for i in range(7, self._count, 4):
             strongest = max(strongest, self._number(i) or 0)
-        talker = bytes(self._buf[:2])
-        if number > 1 and talker in self.seen:
-            strongest = max(strongest, self.seen[talker][1])
-        self.seen[talker] = [view, strongest]
-
-    # --- epochs ----------------------------------------------------------------------------------------------------
-
-    def _begin(self, now):
-        """A new epoch: time of day as hhmmss and milliseconds, one number."""
-        self._now = now
-        self._done = self._void = False
-        self._halves = 0
-        self._lat = self._lon = self._alt = self._hdop = self._speed = self._heading = self._time = None
-
-    def _epoch(self, i):
-        """The sentence is of the time in its field `i`."""
-        now = self._number(i, 3)
-        if now is not None and not (now // 10000000 < 24 and now // 100000 % 100 < 60 and now // 1000 % 100 < 61):
-            raise ValueError
-        if now is None or now != self._now:
-            self.end()
-            self._begin(now)
-
-    def _half(self, bit):
-        self._halves |= bit
-        if self._halves == 3:
-            self.end()
+        self.seen[talker] = (view, strongest)
 
     # --- fields ----------------------------------------------------------------------------------------------------
 
-    def _need(self, count):
-        if self._count < count:
-            raise ValueError
-
-    def _start(self, i):
-        return self._starts[i] if i <= self._count else -1
-
     def _valid(self, i, mode):
-        """Status in field `i`, and the mode of newer versions."""
-        buf = self._buf
-        c = buf[self._start(i)]
-        if self._start(i + 1) - self._start(i) != 2 or c not in b"AV":
+        """Status in field `i`, and the mode in field `mode`, of newer versions."""
+        starts = self._starts
+        if starts[i + 1] - starts[i] != 2 or self._buf[starts[i]] not in b"AV":
             raise ValueError
-        if c == 0x41 and self._count > mode and self._start(mode + 1) - self._start(mode) == 2:
-            return buf[self._start(mode)] in _MODES
-        return c == 0x41
+        if self._count > mode and starts[mode + 1] - starts[mode] == 2 and self._buf[starts[mode]] not in _MODES:
+            return False
+        return self._buf[starts[i]] == 0x41
 
     def _number(self, i, places=0, signed=False):
         """Field `i` as int of 10**-places, rounded half away from zero, or None when empty. ValueError."""
@@ -245,70 +225,41 @@ class Reader:
         buf = self._buf
         negative = signed and buf[at] == 0x2D
         at += negative
-        value = digits = 0
-        left = -1  # places still to come, once the point was there
-        while at < end:
-            c = buf[at] - 0x30
-            if buf[at] == _POINT and left < 0:
-                left = places
+        if not 0 < end - at <= _DIGITS or end - at == 1 and buf[at] == _POINT:
+            raise ValueError
+        value = 0
+        left = -1  # digits still to come, one more than asked for; -1: the point is still to come
+        for j in range(at, end):
+            c = buf[j] - 0x30
+            if buf[j] == _POINT and left < 0:
+                left = places + 1
             elif not 0 <= c <= 9:
                 raise ValueError
-            elif left < 0:
-                value = value * 10 + c
-                digits += 1
             elif left:
                 value = value * 10 + c
-                left -= 1
-                digits += 1
-            else:
-                value += c >= 5
-                digits += 1
-                break
-            at += 1
-        if at < end:
-            self._digits(at + 1, end)
-        if not digits or digits > 15:
-            raise ValueError
-        for _ in range(places if left < 0 else left):
-            value *= 10
+                left -= left > 0
+        value = (value * 10 ** (places + 1 if left < 0 else left) + 5) // 10
         return -value if negative else value
 
-    def _digits(self, at, end):
-        """ValueError unless there are only digits."""
-        for i in range(at, end):
-            if not 0x30 <= self._buf[i] <= 0x39:
-                raise ValueError
-
-    def _place(self, i):
-        """Latitude and longitude in the four fields from `i` on -> 1e-7 degree each, or None, None."""
-        return self._angle(i, b"NS", _LAT), self._angle(i + 2, b"EW", _LON)
-
     def _angle(self, i, sides, most):
-        value = self._number(i, 7)  # ddmm.mmmm
+        """Fields `i` (ddmm.mmmm) and the next -> 1e-7 degree, or None when empty."""
+        value = self._number(i, 7)
         if value is None:
             return None
-        side = self._buf[self._start(i + 1)]
+        start = self._starts[i + 1]
+        side = self._buf[start]
         degrees, minutes = divmod(value, 100 * _DEGREE)
         value = degrees * _DEGREE + (minutes + 30) // 60
-        if self._start(i + 2) - self._start(i + 1) != 2 or side not in sides:
-            raise ValueError
-        if minutes >= 60 * _DEGREE or not 0 <= value <= most:
+        if self._starts[i + 2] - start != 2 or side not in sides or minutes >= 60 * _DEGREE or value > most:
             raise ValueError
         return -value if side == sides[1] else value
 
 
-def _hex(c):
-    if 0x30 <= c <= 0x39:
-        return c - 0x30
-    if 0x41 <= c <= 0x46 or 0x61 <= c <= 0x66:
-        return (c & 0xDF) - 0x37
-    raise ValueError
-
-
+# Sentence -> what takes it, how many fields it has at least
 _HANDLERS = {
-    b"GGA": Reader._gga,
-    b"RMC": Reader._rmc,
-    b"GLL": Reader._gll,
-    b"GSA": Reader._gsa,
-    b"GSV": Reader._gsv,
+    b"GGA": (Reader._gga, 12),
+    b"RMC": (Reader._rmc, 10),
+    b"GLL": (Reader._gll, 7),
+    b"GSA": (Reader._gsa, 18),
+    b"GSV": (Reader._gsv, 4),
 }

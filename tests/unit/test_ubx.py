@@ -9,6 +9,7 @@ from binascii import unhexlify
 
 from gnss import ubx
 from gnss.date import fields, received, unix_time
+from gnss.ubx_stream import Parser
 from harness.rng import Rng, seed
 
 NOW = 1767323045  # 2026-01-02 03:04:05
@@ -47,7 +48,7 @@ class Stream(unittest.TestCase):
         self.others = bytearray()
 
     def parser(self, **how):
-        return ubx.Parser(
+        return Parser(
             lambda cls, ident, payload: self.found.append((cls, ident, bytes(payload))), self.others.extend, **how
         )
 
