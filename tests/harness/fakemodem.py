@@ -1,10 +1,27 @@
 """A scripted AT modem in memory, as the stream of an at.Client: for unit tests on every interpreter.
 
 `answers`: {command: bytes, list of bytes (used up one by one, the last stays), or callable(command) -> bytes}.
-Commands without an entry get OK. Everything that was written is in `sent`; counted payloads in `payloads`.
+Commands without an entry get OK. Everything that was written is in `sent`; counted payloads in `payloads`, and in
+`waits` for how many ms the modem waited for each. What ends a payload is the answer to "payload", if there is one.
 """
 
 import asyncio
+from time import ticks_diff, ticks_ms
+
+# Commands that a counted payload follows: (which parameter is the count, prompt, result).
+_OK = b"\r\nOK\r\n"
+COUNTED = {
+    "AT#XSEND=": (3, _OK, b"\r\n#XDATAMODE: 0\r\n"),
+    "AT#XAGNSSP=": (0, _OK, b"\r\n#XDATAMODE: 0\r\n"),
+    "AT+USOWR=": (1, b"\r\n@", _OK),
+    "AT+USOST=": (3, b"\r\n@", _OK),
+    "AT+USECMNG=0,": (3, b"\r\n>", _OK),
+    "AT+QISEND=": (1, b"\r\n> ", b"\r\nSEND OK\r\n"),
+    "AT+QSSLSEND=": (1, b"\r\n> ", b"\r\nSEND OK\r\n"),
+    "AT+QFUPL=": (1, b"\r\nCONNECT\r\n", _OK),
+    "AT+CASEND=": (1, b"\r\n> ", _OK),
+    "AT+CFSWFILE=": (3, b"\r\nDOWNLOAD\r\n", _OK),
+}
 
 
 class FakeModem:
@@ -12,12 +29,15 @@ class FakeModem:
         self.answers = answers or {}
         self.sent = []
         self.payloads = []
+        self.waits = []
         self.echo = echo
         self.deaf = False
         self.closed = False
         self._line = b""
         self._rx = b""
         self._need = 0
+        self._result = None  # of the payload that is awaited
+        self._prompted = 0
         self._event = asyncio.Event()
 
     # --- what at.Client uses
@@ -62,10 +82,12 @@ class FakeModem:
 
     def _payload(self, buf):
         part, rest = buf[: self._need], buf[self._need :]
+        if not self.payloads[-1]:
+            self.waits.append(ticks_diff(ticks_ms(), self._prompted))
         self.payloads[-1] += part
         self._need -= len(part)
         if not self._need:
-            self.say(self._answer("payload", b"\r\n#XDATAMODE: 0\r\n"))
+            self.say(self._answer("payload", self._result))
         return rest
 
     def _command(self, buf):
@@ -84,10 +106,14 @@ class FakeModem:
         return buf[end + 1 :]
 
     def _dispatch(self, line):
-        answer = self._answer(line, b"\r\nOK\r\n")
-        counted = line.startswith("AT#XSEND=") or line.startswith("AT#XAGNSSP=")
-        if counted and answer.endswith(b"OK\r\n"):
-            self._need = int(line.split("=")[1].split(",")[-1])
+        index, prompt, self._result = 0, None, None
+        for command, how in COUNTED.items():
+            if line.startswith(command):
+                index, prompt, self._result = how
+        answer = self._answer(line, prompt or _OK)
+        if prompt and answer.endswith(prompt):
+            self._need = int(line.split("=")[1].split(",")[index])
+            self._prompted = ticks_ms()
             self.payloads.append(b"")
         if answer:
             self.say(answer)
