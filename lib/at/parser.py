@@ -80,7 +80,7 @@ class Parser:
         prompt: b">", b"@", or a line (b"OK", b"CONNECT", b"DOWNLOAD") after which the payload goes. done: prefix of the
         line that ends the data phase; a 0 behind it means success. multiline: quoted values may hold line ends.
         """
-        self._echo = cmd
+        self.cmd = cmd  # public: a block that does not say whose it is, is of whom was asked
         self._prefix = prefix
         self._free = free
         self._prompt = prompt
@@ -96,7 +96,7 @@ class Parser:
     def end(self):
         """No command any more (it is over, or was given up)."""
         self._phase = _IDLE
-        self._echo = self._prefix = self._prompt = self._done = None
+        self.cmd = self._prefix = self._prompt = self._done = None
         self._free = self._multiline = False
         self._prompt_byte = -1
 
@@ -290,7 +290,7 @@ class Parser:
             if not (line.startswith(self._dual) and is_urc(line)):
                 self._sink.on_info(line)
                 return True
-        if line != self._echo:
+        if line != self.cmd:
             return False
         if self.mute:
             self._sink.on_boot(b"echo")  # not the line: it may hold a key

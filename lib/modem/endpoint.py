@@ -60,11 +60,15 @@ class Endpoint:
             raise self._dead
 
     async def close(self):
-        """Close the socket; fine when it is closed or lost already."""
-        if self._dead is None:
-            self.fail("closed")
-            self._modem.endpoints.pop(self.handle, None)
-            await self._modem.close_handle(self.handle)
+        """Close the socket, in the modem too if it may have it still; fine when it is closed or lost already."""
+        self.fail("closed")
+        modem, handle = self._modem, self.handle
+        if modem.endpoints.get(handle) is self:
+            del modem.endpoints[handle]
+            modem.orphans.append(handle)  # until it is done: the next opening closes it, should we be cancelled
+            await modem.close_handle(handle)
+            if handle in modem.orphans:
+                modem.orphans.remove(handle)
 
     def fail(self, reason):
         """The socket is gone; whoever reads or writes learns it."""

@@ -8,6 +8,7 @@ RAM: that of modem.endpoint.Endpoint.
 from errno import ETIMEDOUT
 from time import ticks_diff, ticks_ms
 
+from at.errors import ATError
 from modem.endpoint import Endpoint
 
 # After a sending, how long to wait for the modem's word before looking: an answer is due within these times or never.
@@ -59,13 +60,25 @@ class PullEndpoint(Endpoint):
             await self._wait(left)
 
     async def _take(self, buf):
+        """-> length of the datagram fetched, 0 if none. After a failure (cancelled, no answer) it is asked for again:
+        a modem says once that something waits."""
         self._into = memoryview(buf)
         self._size = 0
+        again = True
         try:
             await self._fetch()
-            return self._size
+            again = False
+        except ATError:
+            self.fail("read refused")
+            raise self._dead
+        except OSError as error:
+            if error.args[0] != ETIMEDOUT or not self._size:  # else it came whole, and only the result got lost
+                raise
         finally:
             self._into = None
+            if again:
+                self._arrived.put()
+        return self._size
 
     async def _wait(self, left):
         """Until there is something to fetch, or it is time to look, or `left` ms have passed."""
