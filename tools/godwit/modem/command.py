@@ -69,7 +69,8 @@ def build(options):
         name, _, path = text.partition("=")
         nvs.write_file(name, pathlib.Path(path).read_bytes())
     package = personality(options["family"])
-    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), profile=_profile(package, options["model"]), imei=options["imei"],
+    core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
+                profile=_profile(package, options["model"]),
                 fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),
                 engine=options["dtls_engine"])
     trace = _tracer(options["trace"], clock) if options["trace"] else None

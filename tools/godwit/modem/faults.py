@@ -31,7 +31,7 @@ CATALOGUE = {
     "final_twice": ("state", None, "each final result comes twice"),
     "length": ("state", "int", "counted bytes: ARG fewer come than announced, or -ARG more"),
     "prompt_error": ("state", None, "ERROR instead of a prompt"),
-    "prompt_strict": ("state", None, "payload that comes too soon after a prompt is lost (u-blox: 50 ms), not just counted"),
+    "prompt_strict": ("state", None, "payload that comes too soon after a prompt (u-blox: 50 ms) is lost, not counted"),
     "prompt_tight": ("state", None, "no space behind the prompt"),
     "drop_byte": ("state", "int", "the ARG-th byte of output from now on is lost"),
     "dup_byte": ("state", "int", "the ARG-th byte of output from now on comes twice"),

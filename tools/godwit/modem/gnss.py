@@ -55,7 +55,7 @@ class Receiver:
     @property
     def running(self):
         """Between start and stop (a single fix ends by itself)?"""
-        return self.searching or (self.status != STOPPED and self._interval > 0)
+        return self.searching or (self.status != STOPPED and self._interval != 0)
 
     def now_s(self):
         """World time in Unix seconds."""

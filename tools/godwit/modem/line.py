@@ -280,8 +280,8 @@ class Line:
     async def prompt(self, text, count=None, window_s=5.0, *, settle_s=0.0, ends=b"", cancels=b""):
         """Ask for bytes in the middle of a command, and return them.
 
-        Either `count` bytes, or all until one of `ends` (of `cancels`: CommandError). What comes sooner than `settle_s`
-        (real seconds) after the prompt is counted, and lost while the fault `prompt_strict` is set. Raises CommandError after `window_s` real seconds without an end.
+        Either `count` bytes, or all until one of `ends` (of `cancels`: CommandError). What comes within `settle_s` real
+        seconds of the prompt is counted, and lost by the fault `prompt_strict`. CommandError after `window_s` of them.
         """
         if self.core.faults.on("prompt_error"):
             raise CommandError

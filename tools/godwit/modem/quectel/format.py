@@ -7,22 +7,12 @@ noise ratio are not in the core: they follow from the RSRP, so that the test vec
 
 import datetime
 
-from godwit.modem.cells import rsrp_dbm, rsrq_db, snr_db
+from godwit.modem.cells import rsrp_dbm, rsrq_db, rssi_dbm, sinr_db, snr_db
 
 RAT = "eMTC"
 _BANDWIDTH = 3  # index of 10 MHz, up and down
 _SENSITIVITY_DBM = -119  # srxlev is what the level has above it
 _KMH, _KNOT = 3.6, 1 / 0.514444
-
-
-def rssi_dbm(level_dbm):
-    """RSSI of a carrier from its RSRP."""
-    return round(0.8 * level_dbm + 11.6)
-
-
-def sinr_db(level_dbm):
-    """Signal to noise ratio of a cell from its RSRP."""
-    return max(0, round(0.75 * (level_dbm + 112)))
 
 
 def _srxlev(level_dbm):
@@ -52,6 +42,13 @@ def qeng_neighbours(cell):
     return lines
 
 
+def qcellscan(cell):
+    """`+QCELLSCAN` line of one cell."""
+    level = rsrp_dbm(cell.rsrp)
+    return (f'+QCELLSCAN: "{RAT}",{cell.plmn[:3]},{cell.plmn[3:]},{cell.tac:X},{cell.earfcn},{cell.pci},{cell.eci:X},'
+            f"{level},{_number(rsrq_db(cell.rsrq))},{rssi_dbm(level)}")
+
+
 def qnwinfo(cell):
     """`+QNWINFO` line."""
     if cell is None:
@@ -76,8 +73,8 @@ def qgpsloc(fix, mode, dimensions=3, satellites=8):
     else:
         comma = "," if mode == 1 else ""
         places = 6 if mode == 1 else 4
-        place = (f"{_minutes(fix.lat, 2, places)}{comma}{'NS'[fix.lat < 0]},"
-                 f"{_minutes(fix.lon, 3, places)}{comma}{'EW'[fix.lon < 0]}")
+        place = (f"{minutes(fix.lat, 2, places)}{comma}{'NS'[fix.lat < 0]},"
+                 f"{minutes(fix.lon, 3, places)}{comma}{'EW'[fix.lon < 0]}")
     return (f"+QGPSLOC: {when:%H%M%S}.000,{place},{hdop(fix):.1f},{fix.alt:.1f},{dimensions},{fix.heading:.2f},"
             f"{fix.speed * _KMH:.1f},{fix.speed * _KNOT:.1f},{when:%d%m%y},{satellites:02d}")
 
@@ -87,7 +84,7 @@ def hdop(fix):
     return max(fix.acc / 5, 0.5)
 
 
-def _minutes(degrees, width, places):
+def minutes(degrees, width, places):
     """ddmm.mmmm; rounded as a whole, so that 59.99999 minutes become a degree."""
     scale = 10**places
     units = round(abs(degrees) * 60 * scale)

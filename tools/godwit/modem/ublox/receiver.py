@@ -10,7 +10,7 @@ import struct
 import time
 
 from godwit.modem import agnss
-from godwit.modem.gnss import Knowledge
+from godwit.modem.sky import Knowledge
 from godwit.modem.ublox import ubx
 
 LOCAL_AIDING = 1
@@ -28,7 +28,7 @@ class Busy(Exception):
 
 
 class M8:
-    """One receiver. `fix` is the last Fix or None; `on`, `aid`, `systems` are those of `+UGPS`."""
+    """One receiver; `on`, `aid`, `systems` are those of `+UGPS`."""
 
     def __init__(self, core):
         self._core = core
@@ -40,11 +40,15 @@ class M8:
     def _forget(self):
         self.on = False
         self.aid = self.systems = 0
-        self.fix = None
         self._acks = False
         self._ready_ms = 0
         self._from_host = set()
         self._core.gnss.known = Knowledge()
+
+    @property
+    def fix(self):
+        """The Fix of this moment, or None."""
+        return self._core.gnss.current() if self.on else None
 
     # power
 
@@ -57,7 +61,7 @@ class M8:
             if self._core.time_known:
                 self._core.gnss.known.time_error_s = 0.0  # the modem's clock is given along
         self._ready_ms = self._core.clock.now_ms() + round(BUSY_S * 1000)
-        self._core.gnss.start(1, 0)
+        self._core.gnss.track()
 
     def stop(self):
         """Switch off; local aiding keeps what is known."""
@@ -146,10 +150,10 @@ class M8:
             known.until["location"] = 0
         if message.rtc:
             known.time_error_s = known.last_fix_s = None
-        self._acks, self.fix = False, None
+        self._acks = False
         self._ready_ms = self._core.clock.now_ms() + round(BUSY_S * 1000)
         self._core.gnss.stop()
-        self._core.gnss.start(1, 0)
+        self._core.gnss.track()
 
     # answers to polls
 
@@ -176,9 +180,9 @@ class M8:
         return ubx.make(b"\x01", b"\x34", payload=struct.pack("<IBBxx", self._tow_ms(), 1, len(rows) // 6) + rows)
 
     def _state(self):
-        good = self._core.gnss.known.time_good
-        return ubx.make("NAV", "NAV-STATUS", iTOW=self._tow_ms(), gpsFix=3 if self.fix else 0,
-                        gpsFixOk=int(self.fix is not None), wknSet=int(good), towSet=int(good))
+        good, fixed = self._core.gnss.known.time_good, self.fix is not None
+        return ubx.make("NAV", "NAV-STATUS", iTOW=self._tow_ms(), gpsFix=3 if fixed else 0, gpsFixOk=int(fixed),
+                        wknSet=int(good), towSet=int(good))
 
     def _solution(self):
         """NAV-PVT; in this world the geoid is the ellipsoid, so that all families report the same altitude."""
