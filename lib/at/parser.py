@@ -298,12 +298,10 @@ class Parser:
 
     def _odd(self, line):
         """Nobody expects this line: a late result, a boot line behind power-up noise, or news of an unknown kind."""
-        i = len(line)
-        while i and 32 <= line[i - 1] < 127:
-            i -= 1
-        if i and line[i:].startswith(self._boot):
-            self._sink.on_boot(line[i:])
-            return
+        for word in self._boot:
+            if word in line:
+                self._sink.on_boot(word)
+                return
         if _meaning(line) is not None:
             self.strays += 1
         elif self.synced and not self._is_ignored(line):

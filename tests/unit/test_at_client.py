@@ -130,7 +130,7 @@ class Commands(unittest.TestCase):
         async def body(at, modem):
             return await error_of(at.command("AT+CASEND=0,5", data=b"hello", prompt=b">"))
 
-        error, modem, _ = play({}, body)
+        error, modem, _ = play({"AT+CASEND=0,5": b"\r\nOK\r\n"}, body)
         self.assertTrue(isinstance(error, ATError))
         self.assertEqual(modem.sent, [b"AT+CASEND=0,5\r"])
 
