@@ -8,8 +8,6 @@ useless, nor NeQuick, which no message carries.
 
 from micropython import const
 
-from gnss.pgps import gps_time
-
 _HALF_S = const(7200)
 _DAY_S = const(86400)
 _WEEK_S = const(604800)
@@ -48,6 +46,8 @@ class Given:
         """-> {1: mask of GPS, 3: of QZSS}: satellites whose ephemeris was given and still serves."""
         masks = {1: 0, 3: 0}
         if now_s is not None:
+            from gnss.pgps import gps_time  # not for as long as we live
+
             second = gps_time(now_s) % _WEEK_S
             for key, toe in self._toes.items():
                 if (second - toe * 16 + _HALF_S) % _WEEK_S <= 2 * _HALF_S:

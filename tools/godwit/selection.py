@@ -26,6 +26,7 @@ _WANTED_BY = {
     "gnss/agnss_ubx.py": ("sara_r5", "ublox"),
     "gnss/ubx": ("sara_r5", "ublox"),
     "gnss/nmea.py": ("ublox",),
+    "gnss/date.py": (*_FETCHED, "ublox"),
     "gnss/ublox": ("ublox",),
     "net/ppp.py": ("ppp",),
 }
