@@ -40,7 +40,7 @@ async def _upload(dev, params):
         raise CmeError(_FULL)
     data = await dev.prompt("\r\nCONNECT\r\n", size, window)
     dev.core.nvs.write_file(name, data)
-    dev.core.log.event("file", name=name, size=size)
+    dev.core.log.event("file", file=name, size=size)
     return f"+QFUPL: {size},{checksum(data):x}"
 
 

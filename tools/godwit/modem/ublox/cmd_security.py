@@ -56,11 +56,11 @@ async def _store(dev, params):
         raise CommandError
     data = await dev.prompt("\r\n>", size, _WINDOW_S)
     if not _credible(kind, data):
-        dev.core.log.event("credential_refused", name=name, size=size)
+        dev.core.log.event("credential_refused", file=name, size=size)
         raise CmeError(_NOT_ALLOWED)
     await dev.core.clock.sleep(dev.core.timing["flash"])
     dev.core.nvs.write_file(file_name(kind, name), data)
-    dev.core.log.event("credential", kind=_SHORT[kind], name=name, size=size)
+    dev.core.log.event("credential", kind=_SHORT[kind], file=name, size=size)
     return f'+USECMNG: 0,{kind},"{name}","{_md5(data)}"'
 
 
