@@ -21,6 +21,7 @@ _WANTED_BY = {
     **{f"modem/{family}/": (family,) for family in FAMILIES},
     "modem/queue.py": ("nrf91",),
     "modem/pull.py": _FETCHED,
+    "modem/rtc.py": ("bg95", "sim7080"),
     "gnss/agnss_nrf91.py": ("nrf91",),
     "gnss/agnss.py": ("nrf91",),
     "gnss/agnss_ubx.py": ("sara_r5", "ublox"),
