@@ -72,7 +72,7 @@ def client(trust, cert_pem=None, key_pem=None, cid=None):
             own = (cert_pem.encode(), key_pem.encode())
         else:
             own = (None, None)
-        return Engine(_Config(_CLIENT, MODEM_SUITES, *own, len(cid or b""), trust), cid, sni=trust.hostname)
+        return Engine(_Config(_CLIENT, MODEM_SUITES, *own, len(cid or b""), trust), cid, sni=trust.sni)
     except EngineError as err:
         raise CredentialError(str(err)) from err
 

@@ -81,8 +81,8 @@ def client(trust, cert_pem=None, key_pem=None, cid=None):
             raise CredentialError("client certificate and key do not fit") from err
     conn = SSL.Connection(context, None)
     conn.set_connect_state()
-    if trust.hostname:
-        conn.set_tlsext_host_name(trust.hostname.encode())
+    if trust.sni:
+        conn.set_tlsext_host_name(trust.sni.encode())
     return Engine(conn, trust)
 
 

@@ -18,13 +18,14 @@ class CredentialError(ValueError):
 class Trust:
     """`ca_pem`: root certificates; `hostname` None: any; `now_s` None: certificates do not age.
 
-    `sni` is the name that the ClientHello carries; `reason` says after a refusal why.
+    `sni` is the name that the ClientHello carries (None: that of `hostname`); `reason` says after a refusal why.
     """
 
-    def __init__(self, ca_pem, verify=VERIFY_REQUIRED, hostname=None, now_s=None):
+    def __init__(self, ca_pem, verify=VERIFY_REQUIRED, hostname=None, now_s=None, sni=None):
         self.ca_pem = ca_pem
         self.verify = verify
         self.hostname = hostname
+        self.sni = sni or hostname
         self.now = None if now_s is None else datetime.datetime.fromtimestamp(now_s, datetime.UTC)
         self.reason = None
         if verify != VERIFY_NONE:

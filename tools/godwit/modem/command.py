@@ -65,10 +65,11 @@ def build(options):
     nvs = Nvs(options["nvs"])
     for text in options["credential"]:
         _install(nvs, text)
-    for text in options["files"]:
-        name, _, path = text.partition("=")
-        nvs.write_file(name, pathlib.Path(path).read_bytes())
     package = personality(options["family"])
+    for text in options["files"]:
+        name, _, path = text.rpartition("=")
+        root = "" if "/" in name else getattr(package, "FILE_ROOT", "")
+        nvs.write_file(root + name, pathlib.Path(path).read_bytes())
     core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
                 profile=_profile(package, options["model"]),
                 fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),

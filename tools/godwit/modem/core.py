@@ -10,6 +10,7 @@ import uuid
 from godwit.modem.cells import Route
 from godwit.modem.gnss import Receiver
 from godwit.modem.keystore import public_pem
+from godwit.modem.measure import measure
 from godwit.modem.radio import Radio
 from godwit.modem.sim import READY, Sim
 from godwit.modem.sockets import SocketTable
@@ -218,7 +219,7 @@ class Core:
             self.measurement = None
 
     async def _measure(self, kind, gci_count):
-        found = await self.radio.measure(kind, gci_count)
+        found = await measure(self, kind, gci_count)
         self.measurement = None
         self.log.event("ncellmeas", kind=kind, cells=len(found or ()))
         self.notify("ncellmeas", kind, found)

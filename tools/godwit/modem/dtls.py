@@ -26,7 +26,7 @@ class DtlsSession:
     """
 
     def __init__(self, credentials, verify, hostname, now_s, transmit, on_data, on_closed, *, cid=CID_OFF,
-                 engine="auto"):
+                 engine="auto", sni=None):
         self.settled = asyncio.Event()
         self.open = False
         self.error = None
@@ -35,7 +35,7 @@ class DtlsSession:
         self._on_closed = on_closed
         self._timer = None
         self._saved = None
-        trust = Trust(credentials.get("ca"), verify, hostname, now_s)
+        trust = Trust(credentials.get("ca"), verify, hostname, now_s, sni)
         offer = (None, b"", os.urandom(_OWN_CID))[cid]
         self._engine = choose(engine).client(trust, credentials.get("cert"), credentials.get("key"), offer)
 

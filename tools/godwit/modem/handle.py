@@ -36,6 +36,7 @@ class Tls:
     now_s: float | None = None
     timeout_s: float = 63
     cid: int = CID_OFF
+    sni: str | None = None  # where it is sent, but not compared with the certificate
 
 
 class Socket:
@@ -105,7 +106,7 @@ class Socket:
         try:
             session = DtlsSession({"ca": tls.ca, "cert": tls.cert, "key": tls.key}, tls.verify, tls.hostname, tls.now_s,
                                   transmit, self._enqueue_plain, self._peer_closed, cid=tls.cid,
-                                  engine=self._table.engine)
+                                  engine=self._table.engine, sni=tls.sni)
         except (CredentialError, EngineError) as err:
             raise OSError(str(err)) from err
         self._dtls = session

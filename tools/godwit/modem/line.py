@@ -45,7 +45,7 @@ class Line:
         self.feed, self.send = self.wire.feed, self.wire.send
         self._answers = Answers(self)
         self.urcs = UrcQueue(self, self.holds_urcs, self.urc_max)
-        self._off = None  # why nothing answers: off, sleep, doze, psm
+        self._off = self.woke_from = None  # why nothing answers, or answered before: off, sleep, doze, psm
         self._reset_line()
         channel.on_bytes = self.feed
         core.on_notify = self.notified
@@ -98,7 +98,7 @@ class Line:
 
     def boot(self, first=False):
         """Start up: nothing is heard until the UART is there."""
-        self._off = None
+        self.woke_from, self._off = self._off, None
         self.core.spawn(self._boot(first))
 
     async def _boot(self, first):

@@ -7,7 +7,6 @@ Everything is announced through `core.notify(kind, ...)`, which the personality 
 ask `pdn_up` and report traffic with `activity()`.
 """
 
-import asyncio
 
 from godwit.modem.sim import READY
 from godwit.modem.timing import active_time_s, periodic_time_s
@@ -80,6 +79,7 @@ class Radio:
             if was_up:
                 self._core.notify("cgev", f"ME PDN DEACT {self._core.profile.context}")
                 self._core.notify("cgev", "ME DETACH")
+                self._core.pdn_changed(False)
             self._core.notify("cereg")
             self._core.notify("rrc")
 
@@ -113,7 +113,8 @@ class Radio:
             return
         self._history = True
         self._to(HOME)
-        self._core.time_known = True
+        if self._core.settings.get("clts", 1):  # SIMCom does not listen to the network's time unless told to
+            self._core.time_known = True
         spot = self._core.spot()
         self._core.log.event("attach", stat=HOME, tac=self.cell.tac, eci=self.cell.eci, rat=self.cell.act,
                              plmn=self.cell.plmn, place=spot.place)
@@ -323,17 +324,3 @@ class Radio:
             self._core.log.event("cereg_cycle", stat=stat)
             self._core.notify("cereg")
             await self._clock.sleep(self.delay("cereg_cycle"))
-
-    async def measure(self, kind, gci_count):
-        """%NCELLMEAS: list of (cell, is_serving) when done, None when it failed."""
-        name = "ncell_gci" if kind >= 3 else ("ncell_complete" if kind == 2 else "ncell_light")
-        while kind >= 3 and self.rrc:
-            await asyncio.sleep(0.02)
-        await self._clock.sleep(self.delay(name))
-        self.refresh_cell()
-        if self._core.faults.on("ncell_fail") or self.cell is None:
-            return None
-        found = [(self.cell, True)]
-        if kind >= 3:
-            found += [(cell, False) for cell in self.cell.others[: gci_count - 1]]
-        return found

@@ -21,6 +21,8 @@ TIMING = {
     "reset": 1.0,
     "flash": 0.05,  # one credential written
     "cell_poll": 20.0,
+    "sim_line": 0.5,  # SIMCom, Quectel: from the first boot line to the SIM's
+    "sms_line": 5.0,  # and from there to the last
 }
 
 
