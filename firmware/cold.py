@@ -20,6 +20,7 @@ COLD = (
     ("journal", "reading recover"),
     ("modem", "convert info ladder link power timers verbs"),
     ("modem.nrf91", "cells gnss keys receiver sockets steps verbs"),
+    ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
     ("net", "handshake"),
     ("tasks", "assist locate offline place provision rise shadow trial update uplink"),
 )
