@@ -22,7 +22,7 @@ import cbor2
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import keys, selection, shorten, squeeze, unname
+from . import keys, relabel, selection, shorten, squeeze, unname
 from .places import REPO
 
 MAGIC = b"GWB1"
@@ -172,9 +172,11 @@ def nrfcloud_zip(bundle: bytes, name: str, version: str, description: str = "") 
     return out.getvalue()
 
 
-def firmware_files(board: str, repo: Path = REPO, modem: str | None = None) -> dict[str, bytes]:
+def firmware_files(
+    board: str, repo: Path = REPO, modem: str | None = None, keep: frozenset[str] = frozenset()
+) -> dict[str, bytes]:
     """What goes into a slot for this board, compiled: firmware/ but the factory files, of lib/ what the board's modem
-    (or the family `modem` instead) and features want, and its board.py."""
+    (or the family `modem` instead) and features want, and its board.py. `keep`: names that stay (relabel.py)."""
     sources = {}
     for folder in (repo / "lib", repo / "firmware"):
         for path in sorted(folder.rglob("*.py")):
@@ -185,7 +187,7 @@ def firmware_files(board: str, repo: Path = REPO, modem: str | None = None) -> d
     if not sources["board.py"].is_file():
         raise BundleError(f"no such board: {board} (boards/{board}/board.py is missing)")
     try:
-        return compile_files(selection.selected(sources, selection.board_parts(board, modem, repo)))
+        return compile_files(selection.selected(sources, selection.board_parts(board, modem, repo)), keep)
     except selection.SelectionError as error:
         raise BundleError(str(error)) from error
 
@@ -198,11 +200,11 @@ def factory_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
     return {name: (firmware / name).read_bytes() for name in ("boot.py", "main.py")} | compiled
 
 
-def compile_files(sources: dict[str, Path]) -> dict[str, bytes]:
+def compile_files(sources: dict[str, Path], keep: frozenset[str] = frozenset()) -> dict[str, bytes]:
     """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words."""
     try:
         texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
-        texts = unname.unname(shorten.shorten(squeeze.squeeze(texts)))
+        texts = relabel.relabel(unname.unname(shorten.shorten(squeeze.squeeze(texts))), keep)
     except squeeze.SqueezeError as error:
         raise BundleError(str(error)) from error
     with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(4) as pool:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from .squeeze import module_name
 
 _INTERNED = 10  # characters; MICROPY_ALLOC_PARSE_INTERN_STRING_LEN
-_MOST_USES = 4
+_MOST_USES = 2
 _BLOCKS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _BY_NAME = {"getattr", "setattr", "hasattr", "delattr", "__import__"}
 _COLD_FILE = "cold.py"
