@@ -1,7 +1,8 @@
 """TLS offload of BG95 (modems.md 2C.5): +QSSLCFG and the sockets over it. Only DTLS 1.2 is here.
 
 A context names files of the modem. The server's certificate is checked against `cacert` when `seclevel` says so, and
-its dates unless `ignorelocaltime`; its name is never checked, because this firmware has no setting for it.
+its dates unless `ignorelocaltime`; its name is never checked, because this firmware has no setting for it: `sni` only
+puts the name into the ClientHello.
 """
 
 from godwit.dtls.trust import VERIFY_NONE, VERIFY_REQUIRED
@@ -104,7 +105,7 @@ async def _result(dev, ssl, number, host, port, mode):
     if connect is None:
         return BUSY
     try:
-        _arm(dev, connect.sock, ssl)
+        _arm(dev, connect.sock, ssl, host)
         await dev.core.net.resolve(host)
         await connect.sock.connect(host, port)
     except OSError as err:
@@ -116,7 +117,7 @@ async def _result(dev, ssl, number, host, port, mode):
     return OK
 
 
-def _arm(dev, sock, ssl):
+def _arm(dev, sock, ssl, host):
     """Give the socket what its context says. Raises OSError when a file is missing."""
     level = _get(dev, ssl, "seclevel")
     names = {"ca": "cacert" if level >= _SERVER else None, "cert": "clientcert" if level == _MUTUAL else None,
@@ -125,7 +126,7 @@ def _arm(dev, sock, ssl):
     check_time = not _get(dev, ssl, "ignorelocaltime")
     sock.tls = Tls(**credentials, verify=VERIFY_REQUIRED if level else VERIFY_NONE, hostname=None,
                    now_s=dev.core.clock.now_ms() / 1000 if check_time and dev.core.time_known else None,
-                   timeout_s=_get(dev, ssl, "negotiatetime"))
+                   timeout_s=_get(dev, ssl, "negotiatetime"), sni=host if _get(dev, ssl, "sni") else None)
 
 
 def _pem(dev, name):

@@ -171,7 +171,8 @@ def arm(dev, sock):
         raise OSError("DTLS 1.2 is all there is")
     now_s = dev.core.clock.now_ms() / 1000 if level >= _ALL and dev.core.time_known else None
     sock.tls = Tls(**credentials, verify=VERIFY_REQUIRED if level else VERIFY_NONE, now_s=now_s,
-                   hostname=hostname if level >= _CHAIN_AND_HOST else None, timeout_s=_HANDSHAKE_S)
+                   hostname=hostname if level >= _CHAIN_AND_HOST else None, timeout_s=_HANDSHAKE_S,
+                   sni=profile.get(_SNI) or None)
 
 
 def _content(dev, kind, name):
