@@ -4,7 +4,8 @@ A backend is a class `Cloud` in its module or package with the verbs that its pl
 are, and a verb that is missing is absent, never a pretence. Callers own time-outs longer than one exchange and all
 retries; a backend neither sleeps nor loops. Facts: platforms.md section 4, nrfcloud.md. RAM: a few names.
 
-Attributes: `caps`; `device_id` and `versions` (dict of str: what runs here), which may be changed before open().
+Attributes: `caps`; `device_id` and `versions` (dict of str: what runs here), which may be changed before open();
+`heard`: clock.uptime_ms() of the last answer, a refusal included, to a request in an authenticated session.
 
 Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for the link, CloudError for a no):
     open()                         connect and prove who we are -> lifetime in s; AuthError when we are not accepted
@@ -49,7 +50,8 @@ Shapes
             of str, or raises ValueError; step(): here a node may forget code that it loads when needed
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
-            {"type": "online" | "battery" | "died" (a task) | "fault" (a slot did not start), "value": int, "desc": str}
+            {"type": "online" | "battery" | "died" (a task) | "fault" (a slot did not start) | "recovered" (value: by
+            which rung of the ladder), "value": int, "desc": str}
     entry   (seq, ts_ms or None, level 1..4, layer, text): one line of the log
     cell    the serving-cell dict of modem.base, with "neighbours"
     point   a Wi-Fi access point: {"mac" (6 bytes), "rssi_dbm", "channel"}, and what else the board knows

@@ -68,6 +68,7 @@ class Cloud:
         self.tuning = tuning or {}
         self.client = None
         self.endpoint = None
+        self.heard = 0
         self.expires_ms = 0  # clock.uptime_ms() at which the session's authentication ends
         self._auth_lock = asyncio.Lock()
 
@@ -84,13 +85,16 @@ class Cloud:
         """Run `call()` (-> coroutine) in an authenticated session; on 4.01 authenticate and run it once more."""
         await self._ensure_authenticated(_REAUTH_MARGIN_MS)
         try:
-            return await call()
+            answer = await call()
         except coap.Refused as refused:
+            self.heard = clock.uptime_ms()
             if refused.code != coap.UNAUTHORIZED:
                 raise
-        self.expires_ms = 0
-        await self._ensure_authenticated(0)
-        return await call()
+            self.expires_ms = 0
+            await self._ensure_authenticated(0)
+            answer = await call()
+        self.heard = clock.uptime_ms()
+        return answer
 
     async def request(self, method, path, **kwargs):
         """One CoAP request in an authenticated session; -> coap.Response. Raises coap.CoapError, AuthError, OSError."""
