@@ -15,24 +15,21 @@ import board
 import clock
 import log
 from config import Config
-from errands import Errand, Errands
 from journal import Journal
 from logbook import Logbook
 from records import Records
 from retry import Backoff
 from state import State
-from tasks.health import Health, Heap
+from tasks.health import Heap
 from tasks.link import Link
-from tasks.sample import Sample
 
 _MAX_DEATHS = const(6)
 _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
-_RESIDENT = ("coap.client", "net.dtls", "modem.endpoint")
-_SCRATCH = const(6144)  # a block or the manifest of an image, a part of assistance data: one piece, made once
+_RESIDENT = ("errands", "tasks.sample", "coap.client", "net.dtls", "modem.endpoint")
+_SCRATCH = const(6656)  # a block or the manifest of an image, a part of assistance data: one piece, made once
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
-_PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
 
 class App:
@@ -49,6 +46,8 @@ class App:
         self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
         self.modem = self._make_modem()
         self.cloud = self._make_cloud()
+        self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart)
+        self.receiver = None  # parts.locate: the board's own, once it is there
 
     def _start_log(self):
         """The console's level is a setting; the cloud's is the shadow's control section, which has alerts as well."""
@@ -72,9 +71,7 @@ class App:
 
         family = self.config["modem"]
         __import__("modem.%s.endpoint" % family)  # of _RESIDENT, but for the name
-        made = modem.load(family)(board.modem_uart(), power=board.modem_power)
-        made.pin = self.config["pin"] or None
-        return made
+        return modem.load(family)(board.modem_uart(), power=board.modem_power)
 
     def _make_cloud(self):
         import cloud
@@ -104,25 +101,6 @@ class App:
 
         return getattr(parts, name)(self)
 
-    def _make_tasks(self):
-        """-> list of (name, task) that live as long as the node; the order is the order of starting."""
-        state, config, records = self.state, self.config, self.records
-        errands = (
-            Errand("shadow", self.part),
-            Errand("uplink", self.part, early=state.records),
-            Errand("locate", self.part, patience_s=_PATIENCE_S),
-            Errand("update", self.part),
-        )
-        tasks = [
-            ("health", Health(state, config, records, self.heap, board.feed_watchdog)),
-            ("sample", Sample(state, config, records, board.sensors())),
-            ("link", Link(state, config, self.modem, self.cloud)),
-            ("errands", Errands(state, errands)),
-        ]
-        if self.running["pending"]:
-            tasks.append(("trial", self.part("trial")))
-        return tasks
-
     def restart(self):
         """Restart the board; does not return. What this start has taken of the heap is kept: an update ends so."""
         log.info("app", "restart")
@@ -143,7 +121,7 @@ class App:
 
     def _start(self):
         # Not in run(): its frame, which waits for ever, would keep a task that ends, as tasks/trial does.
-        for name, task in self._make_tasks():
+        for name, task in self.part("tasks"):
             asyncio.create_task(self._supervise(name, task))
 
     async def _supervise(self, name, task):

@@ -22,7 +22,7 @@ COLD = (
     ("modem.nrf91", "cells gnss keys receiver sockets steps verbs"),
     ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
     ("net", "handshake"),
-    ("tasks", "assist locate offline place provision rise shadow trial update uplink"),
+    ("tasks", "ladder locate offline place plan provision rise search shadow trial update uplink"),
 )
 
 

@@ -1,13 +1,42 @@
 """The errands and what they need, put together when they are due. Loaded then, forgotten after (cold.py).
 
-Each function takes the App and returns one part; `shadow`, `uplink`, `locate` and `update` are errands.
+Each function takes the App and returns one part; `shadow`, `uplink`, `locate` and `update` are errands, `tasks` is
+called once.
 """
 
 import gc
 import sys
 
+from micropython import const
+
 import board
 import cold
+
+_PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
+
+
+def tasks(app):
+    """-> list of (name, task) that live as long as the node; the order is the order of starting."""
+    from errands import Errand, Errands
+    from tasks.health import Health
+    from tasks.sample import Sample
+
+    state, config, records = app.state, app.config, app.records
+    errands = (
+        Errand("shadow", app.part),
+        Errand("uplink", app.part, early=state.records),
+        Errand("locate", app.part, patience_s=_PATIENCE_S),
+        Errand("update", app.part),
+    )
+    found = [
+        ("health", Health(state, config, records, app.heap, board.feed_watchdog)),
+        ("sample", Sample(state, config, records, board.sensors())),
+        ("link", app.link),
+        ("errands", Errands(state, errands)),
+    ]
+    if app.running["pending"]:
+        found.append(("trial", app.part("trial")))
+    return found
 
 
 def shadow(app):
@@ -28,7 +57,10 @@ def locate(app):
 
     wifi = board.wifi() if hasattr(board, "wifi") else None
     folder = app.root + "/data/pgps"
-    return Locate(app.state, app.config, app.records, app.modem, app.cloud, app.heap, app.scratch, wifi, folder)
+    if app.receiver is None and hasattr(board, "gnss"):
+        app.receiver = board.gnss()  # once: it knows what it has been given
+    how = {"link": app.link, "receiver": app.receiver, "moved": getattr(board, "moved", None)}
+    return Locate(app.state, app.config, app.records, app.modem, app.cloud, app.heap, app.scratch, wifi, folder, **how)
 
 
 def update(app):

@@ -9,6 +9,9 @@ class State:
         self.link_lost = clock.Signal()  # set by whoever saw it fail (fail()), cleared by tasks.link
         self.link_error = None  # the exception that took the link down, for the log
         self.reported = clock.Signal()  # set by tasks.shadow once the cloud has accepted this version's device info
+        self.due_ms = 1800000  # tasks.link: clock.uptime_ms() by which its next step is due while there is no link
+        self.heard = 0  # tasks.uplink: clock.uptime_ms() when one last went well; tasks.health: None when that is too long ago
+        self.ladder = None  # tasks.ladder: the run of failures that is not over, dict
         self.records = clock.Signal()  # set when the journal has something worth an uplink
         self.identity = {}  # tasks.link: what modem.identity() said
         self.registration = {}  # tasks.link: what modem.attach() said
@@ -18,6 +21,8 @@ class State:
         self.cell = None  # tasks.locate: last serving cell
         self.place = None  # tasks.locate: last position by the cloud
         self.fix = None  # tasks.locate: last GNSS fix
+        self.low = False  # tasks.sample: the battery is
+        self.tries = None  # tasks.locate: how the last searches of the sky went (tasks/plan.py)
         self.given = {}  # tasks.locate: what assistance the receiver was given, and when (cloud.base)
         self.lost = 0  # records: measurements that flash did not take
         self.heap_peak = 0  # tasks.health: most bytes seen in use after a collection

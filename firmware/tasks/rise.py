@@ -1,7 +1,7 @@
 """One attempt to bring the way to the cloud up, for tasks/link: loaded for it, and forgotten while the link holds.
 
 Modem in sync, attached, time known, session open and authenticated. A failed round climbs the recovery ladder of
-modems.md 5.1 a little further (`_LADDER`); what no reset of a modem can mend does not.
+modems.md 5.1 a little further (tasks/ladder); what no reset of a modem can mend does not.
 """
 
 import gc
@@ -14,7 +14,7 @@ import coap
 import cold
 import log
 from cloud.base import AuthError, CloudError
-from modem.base import ATError, Denied
+from modem.base import ATError, Denied, SimError
 from retry import Backoff
 from tasks import explain
 
@@ -23,20 +23,41 @@ _PATIENCE = const(3)  # failed attempts in a row, after which provisioning is gi
 _PROVISION_S = const(3600)  # between the first two askings of the provisioning service; doubles to a day
 _DAY_S = const(86400)  # longest that a busy cloud can send us away for
 
-# Which reset to try before round n of a run of failures: 0 none, then the levels of modem.reset().
-_LADDER = (0, 0, 1, 0, 2, 3, 0, 4, 5)
+# The lowest rung of tasks/ladder that may help against a failure here.
+_SOCKETS = const(1)
+_RADIO = const(3)
+_SILENT = const(5)
+
+_LIMIT_MS = const(1800000)  # no attempt takes longer, unless something hangs
 
 
 async def rise(link):
-    """`link`: tasks.link.Link, whose `failures`, `backoff`, `refused` and `started` are kept up to date.
-    -> 0 when the link is up, else the seconds to wait before the next attempt."""
+    """`link`: tasks.link.Link, whose attributes are kept up to date, and `state.due_ms`, by which the next step is due.
+    -> 0 when the link is up, which is said to all, else the seconds to wait before the next attempt."""
+    state = link.state
+    state.due_ms = clock.uptime_ms() + _LIMIT_MS
+    pause = await _attempt(link)
+    state.due_ms = clock.uptime_ms() + _LIMIT_MS + pause * 1000
+    if not pause:
+        link.began = clock.uptime_ms()
+        state.link_lost.clear()
+        state.link.set()
+    return pause
+
+
+async def _attempt(link):
+    pin = None
     try:
-        await _recover(link)
-        await _modem_up(link)
+        pause = await _step("begin")(link)
+        if pause:
+            return pause
+        pin = _step("usable")(link)
+        await _modem_up(link, pin)
         if link.state.provision.is_set():
-            await _provision(link)
+            await _provision(link, pin)
         cold.forget()
         gc.collect()  # the session's buffers want whole pieces of heap
+        link.level = _SOCKETS
         link.cloud.versions["mver"] = link.state.identity.get("firmware") or "unknown"
         link.cloud.device_id = device_id(link.config["device_id"], link.state.identity)
         lifetime = await link.cloud.open()
@@ -47,40 +68,50 @@ async def rise(link):
         # 5.00 and 5.03 too: the service is unwell, and no reset of a modem mends that (nrfcloud.md 3.5).
         log.error("cloud", "%s; %s", refused, "telemetry is kept")
         return max(link.refused.next(), min(getattr(refused, "retry_after", None) or 0, _DAY_S))
-    except Denied as denied:
-        log.error("modem", "%s", denied)
-        return link.backoff.next()
+    except (Denied, SimError) as error:
+        return await _step("refused")(link, error, pin)
     except (coap.CoapError, ATError, OSError) as error:
         if getattr(error, "reason", None) and error.args[0] == ECONNABORTED:
             # A DTLSError: the server is not who it should be, and no reset of a modem mends that.
             log.error("dtls", "connection refused by us: %s; telemetry is kept", explain(error))
             return link.refused.next()
-        link.failures += 1
-        log.error("link", "failed (%d): %s", link.failures, explain(error))
-        return link.backoff.next()
-    link.failures = 0
-    link.backoff.reset()
-    link.refused.reset()
-    link.config.proven()
+        return _step("fail")(link, error)
+    _risen(link)
     log.info("cloud", "authenticated as %s for %d s", link.cloud.device_id, lifetime)
     return 0
 
 
-async def _recover(link):
-    level = _LADDER[min(link.failures, len(_LADDER) - 1)]
-    if level and link.failures:
-        log.warn("modem", "recovery level %d", level)
-        link.started = False
-        await link.modem.reset(level)
+def _step(name):
+    # The name of the module in _attempt()'s frame would keep its code while the session is made.
+    from tasks import ladder
+
+    return getattr(ladder, name)
 
 
-async def _modem_up(link):
+def _risen(link):
+    """The session is up. Only an uplink ends a run of failures; until then it explains why none was accepted."""
+    state = link.state
+    if link.refused.attempts:
+        state.heard = clock.uptime_ms()
+    link.refused.reset()
+    link.config.proven()
+    if state.ladder:
+        if state.ladder["open"]:
+            state.records.set()
+        else:
+            state.ladder = None
+
+
+async def _modem_up(link, pin):
     modem = link.modem
+    modem.pin = pin
+    link.level = _SILENT
     if not link.started:
         await modem.start()
         link.state.identity = identity = await modem.identity()
         log.info("modem", "%s %s, IMEI %s", identity["model"], identity["firmware"], identity["imei"])
         link.started = True
+    link.level = _RADIO
     link.state.registration = where = await modem.attach(apn=link.config["apn"] or None, timeout_ms=_ATTACH_MS)
     log.info("modem", "attached: %s, TAC %d, cell %d", where["rat"], where["tac"], where["eci"])
     unix = await modem.time()
@@ -109,7 +140,7 @@ def _provision_next(link):
     return 1
 
 
-async def _provision(link):
+async def _provision(link, pin):
     """Ask the provisioning service, once: a problem of the line is one of this round, and it is asked again in the next
     ones, as long as they are few; whatever the service says ends it, and the core session has its turn."""
     from tasks.provision import Provision
@@ -118,10 +149,10 @@ async def _provision(link):
     await link.cloud.close()
     cold.forget()
     gc.collect()
-    if link.failures >= _PATIENCE:
+    if link.backoff.attempts >= _PATIENCE:
         link.state.provision.clear()
     try:
-        if await Provision(link.modem, link.config, link.cloud, lambda: _modem_up(link)).run():
+        if await Provision(link.modem, link.config, link.cloud, lambda: _modem_up(link, pin)).run():
             link.provisioned = None
             link.refused.reset()
     except (CloudError, coap.Refused, ATError) as refused:

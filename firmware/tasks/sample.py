@@ -20,7 +20,6 @@ class Sample:
         self._config = config
         self._records = records
         self._sensors = sensors
-        self._low = False
 
     async def run(self):
         while True:
@@ -49,9 +48,9 @@ class Sample:
 
     def _watch(self, mv):
         limit = self._config["battery_low_mv"]
-        if mv < limit and not self._low:
-            self._low = True
+        if mv < limit and not self._state.low:
+            self._state.low = True
             log.warn("sample", "battery low: %d mV", mv)
             self._records.alert("battery", mv, "battery low")
         elif mv > limit + _RECOVERED_MV:
-            self._low = False
+            self._state.low = False

@@ -10,6 +10,7 @@ from binascii import crc32
 
 from micropython import const
 
+import coap
 import log
 import shadow
 from cloud.base import CloudError
@@ -37,6 +38,7 @@ class Shadow:
             await self._tell_device()
         else:
             await self._introduce()
+        await self._tell_recovery()
         await self.poll()
         if self._state.provision.is_set():
             self._state.fail(CloudError("provisioning was asked for"))  # tasks/link comes round to it
@@ -66,6 +68,21 @@ class Shadow:
         if news:
             await self._cloud.report({"device": news})
             told.update(marks)
+
+    async def _tell_recovery(self):
+        """How often each rung of the recovery ladder was climbed, and the last error: a section of our own, which a
+        cloud need not take."""
+        from tasks.ladder import counts
+
+        found = counts(self._config)
+        mark = crc32(repr(found).encode())
+        if found is None or self._state.told.get("recovery") == mark:
+            return
+        try:
+            await self._cloud.report({"recovery": found})
+        except coap.Refused as refused:
+            log.warn("shadow", "recovery: %s", refused)
+        self._state.told["recovery"] = mark
 
     def _device(self):
         """-> the device section (nrfcloud.md 7.1) from what the modem and the slot say."""

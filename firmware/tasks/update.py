@@ -11,6 +11,7 @@ from binascii import hexlify, unhexlify
 
 from micropython import const
 
+import clock
 import coap
 import cold
 import log
@@ -148,6 +149,7 @@ class Update:
         log.info("fota", "version %s is in slot %s: restarting into it", manifest.version, slots.other)
 
     def _progress(self, done, total):
+        self._state.heard = clock.uptime_ms()  # no uplink can be expected meanwhile
         log.info("fota", "progress %d %d", done, total)
         tenth = done * 10 // total
         if tenth != self._tenth:

@@ -6,6 +6,7 @@ answer was lost are sent again with the same content and time stamp. Log lines g
 
 from micropython import const
 
+import clock
 import coap
 import log
 from cloud.base import LOGS, CloudError, RecordRefused
@@ -26,10 +27,24 @@ class Uplink:
     async def visit(self):
         """Bring everything up; -> seconds until the next time."""
         self._cloud.confirmable = self._config["confirmable"]
-        sent = await self._drain()
+        state = self._state
+        if state.ladder:
+            from tasks.ladder import tell
+
+            tell(self._records, state.ladder)
+        try:
+            sent = await self._drain()
+        except (coap.Refused, CloudError):
+            state.heard = clock.uptime_ms()  # the way is open, if nothing else
+            raise
+        state.heard = clock.uptime_ms()
+        if sent and state.ladder:
+            from tasks.ladder import proven
+
+            proven(state, self._config)
         if sent:
             log.info("uplink", "%d records accepted", sent)
-        self._state.records.clear()
+        state.records.clear()
         await self._send_log()
         return self._config["uplink_interval_s"]
 

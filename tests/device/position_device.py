@@ -31,6 +31,8 @@ from tasks.locate import Locate  # noqa: E402
 _HOST = "coap.nrfcloud.com"
 _SETTINGS = {
     "locate_interval_s": 14400,
+    "locate_accuracy_m": 0,
+    "locate_movement": "always",
     "gnss_timeout_s": 60,
     "agnss_mask_deg": -1,
     "pgps": 12,

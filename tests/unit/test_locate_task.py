@@ -20,6 +20,9 @@ PLACE = {"lat": 3, "lon": 4, "acc_mm": 300000, "how": "MCELL"}
 POINTS = [{"mac": b"\0\x18\x39\x59\x8c\x53", "rssi_dbm": -42}]
 SETTINGS = {
     "locate_interval_s": 14400,
+    "locate_accuracy_m": 0,
+    "locate_movement": "always",
+    "xtra": "",
     "gnss_timeout_s": 120,
     "agnss_mask_deg": -1,
     "pgps": 0,
@@ -33,7 +36,7 @@ SETTINGS = {
 class Radio:
     """A modem with a receiver: `need` is what it asks for, `injected` what it was given; it refuses "reject"."""
 
-    def __init__(self, caps=("GNSS", "GCI")):
+    def __init__(self, caps=("GNSS", "AGNSS", "GCI")):
         self.caps = frozenset(caps)
         self.need = NEED
         self.injected = []
@@ -209,7 +212,7 @@ class ByNetwork(Visits):
             self.radio.found = found
             self.visit(ground_fix_cells=3)
             self.assertEqual(self.cloud.located.pop()[0], [CELL])
-        self.radio = Radio(("GNSS",))
+        self.radio = Radio(("GNSS", "AGNSS"))
         self.visit()
         self.assertEqual((self.radio.searches, self.cloud.located.pop()[0]), ([], [CELL]))
 
@@ -219,7 +222,7 @@ class ByNetwork(Visits):
             self.radio.stopped = 0
             self.visit()
             self.assertIsNone(self.state.place)
-            self.assertEqual(len(self.records.added), 1)  # the fix came all the same
+            self.assertEqual(len(self.records.added), 2)  # the fix came all the same
             self.records.added.clear()
 
     def test_a_lost_link_ends_the_visit(self):
@@ -234,7 +237,8 @@ class WithLink(Visits):
         self.assertEqual(self.radio.injected, [b"one", b"two"])
         self.assertEqual(self.cloud.wanted, [(NEED, CELL, 10)])
         self.assertEqual(self.cloud.offline, [])
-        self.assertEqual(self.records.added, [("gnss", FIX, START_MS)])
+        how = "method=gnss assistance=agnss ttff_s=0"
+        self.assertEqual(self.records.added, [("gnss", FIX, START_MS), ("fix", how, START_MS)])
 
     def test_all_satellites_unless_a_mask_is_set(self):
         self.visit()
@@ -298,7 +302,7 @@ class WithoutLink(Visits):
         self.assertEqual(self.radio.injected, [b"flash"])
         self.assertEqual(self.cloud.offline, [("/data/pgps", NEED, None)])
         self.assertEqual((self.cloud.located, self.cloud.wanted, self.cloud.kept), ([], [], []))
-        self.assertEqual(len(self.records.added), 1)
+        self.assertEqual(len(self.records.added), 2)
 
     def test_nothing_when_the_setting_is_off_or_flash_is_empty(self):
         self.visit()

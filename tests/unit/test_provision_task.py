@@ -83,6 +83,8 @@ class Modem:
 class Cloud:
     """Accepts only `accepted`; provisioning does `work(node)`, a list of functions used up one by one."""
 
+    heard = 1 << 30
+
     def __init__(self, *work):
         self.versions = {}
         self.accepted = UUID

@@ -41,6 +41,8 @@ class Cloud:
 
 
 class Config(dict):
+    folder = "/nowhere"
+
     def __init__(self):
         super().__init__()
         self.update({"shadow_interval_s": 7200, "sample_interval_s": 900})
