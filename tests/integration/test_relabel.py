@@ -122,8 +122,7 @@ def output(folder, tree, program):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     script = folder / "start.py"
-    script.write_text("import sys\nsys.path[:] = [%r, '.frozen'] + [x for x in sys.path if 'stubs' in x or 'lib/python' in x]\n"
-                      "import app\napp.run()\n" % str(folder))  # fmt: skip
+    script.write_text("import sys\nsys.path[:] = [%r, '.frozen']\nimport app\napp.run()\n" % str(folder))
     return subprocess.run([program, script], capture_output=True, text=True, timeout=20)
 
 
@@ -144,10 +143,22 @@ def test_what_modules_share_has_letters(told, name, path):
     assert name in TREE[path] and name not in told[path]
 
 
-@pytest.mark.parametrize("name, path", [("class Failure", "pack/inner.py"), ("def spoken", "pack/inner.py"),
-                                        ("def read_by_object", "parts.py"), ("def run", "app.py"),
-                                        ("    def clash", "pack/inner.py"), ("\ndef clash", "pack/inner.py"), ("value = helper = 3", "pack/inner.py"), ("(helper):\n    return helper + ", "app.py"),
-                                        ("import json", "app.py"), ("global COUNT", "app.py"), (" as helper, ", "app.py")])
+@pytest.mark.parametrize(
+    "name, path",
+    [
+        ("class Failure", "pack/inner.py"),
+        ("def spoken", "pack/inner.py"),
+        ("def read_by_object", "parts.py"),
+        ("def run", "app.py"),
+        ("    def clash", "pack/inner.py"),
+        ("\ndef clash", "pack/inner.py"),
+        ("value = helper = 3", "pack/inner.py"),
+        ("(helper):\n    return helper + ", "app.py"),
+        ("import json", "app.py"),
+        ("global COUNT", "app.py"),
+        (" as helper, ", "app.py"),
+    ],
+)
 def test_what_stays(told, name, path):
     assert name in told[path], told[path]
 

@@ -117,17 +117,11 @@ class _File:
                     name = alias.asname or alias.name.partition(".")[0]
                     candidates[name].add(alias.name if alias.asname else name)
             elif isinstance(node, ast.ImportFrom):
-                if any(alias.name == "*" for alias in node.names):
-                    raise SqueezeError(f"{self.path}: import *")
-                source = self._absolute(node)
-                for alias in node.names:
-                    name = alias.asname or alias.name
-                    if f"{source}.{alias.name}" in modules:
-                        candidates[name].add(f"{source}.{alias.name}")
+                for name, module in self._imported(node, modules):
+                    if module:
+                        candidates[name].add(module)
                     else:
                         others.add(name)
-                        if source in modules:
-                            self.imports[alias.lineno, alias.col_offset] = source
             elif isinstance(node, ast.arg):
                 others.add(node.arg)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
@@ -136,6 +130,17 @@ class _File:
             if len(found) == 1 and name not in others and next(iter(found)) in modules:
                 self._aliases[name] = next(iter(found))
         self._modules = modules
+
+    def _imported(self, node: ast.ImportFrom, modules):
+        """(name here, the module of the tree that it is, or None) of each; notes where names of the tree come from."""
+        source = self._absolute(node)
+        for alias in node.names:
+            if alias.name == "*":
+                raise SqueezeError(f"{self.path}: import *")
+            whole = f"{source}.{alias.name}"
+            if whole not in modules and source in modules:
+                self.imports[alias.lineno, alias.col_offset] = source
+            yield alias.asname or alias.name, whole if whole in modules else None
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -174,7 +179,8 @@ class _File:
             self._scope(node.body, locals_, in_class=_bindings(node.body))
             return
         if isinstance(node, _COMPREHENSIONS):
-            inner = {name.id for comp in node.generators for name in ast.walk(comp.target) if isinstance(name, ast.Name)}
+            targets = [name for comp in node.generators for name in ast.walk(comp.target)]
+            inner = {name.id for name in targets if isinstance(name, ast.Name)}
             for child in ast.iter_child_nodes(node):
                 self._visit(child, [*locals_, inner], [*hidden, inner], top)
             return
@@ -188,7 +194,7 @@ class _File:
                 column = self._column(node.end_lineno, node.end_col_offset) - len(node.attr)
                 self._places[node.end_lineno, column] = ("attribute", owner, node.attr)
         elif isinstance(node, ast.ImportFrom):
-            self._import(node, any(names for names in hidden) or bool(hidden))
+            self._import(node, bool(hidden))
         elif isinstance(node, ast.ExceptHandler) and node.name and not hidden:
             raise SqueezeError(f"{self.path}: {node.name} of an except at module level")
         for child in ast.iter_child_nodes(node):
