@@ -113,6 +113,9 @@ class Reader:
         try:
             self._split(n)
             buf = self._buf
+            for c in buf[:2]:
+                if not 0x41 <= c <= 0x5A:
+                    raise ValueError
             if self._starts[1] == 6 and buf[0] != 0x50:  # P: a maker's own
                 handler, least = _HANDLERS.get(bytes(buf[2:5]), (None, 0))
                 if self._count < least:
@@ -140,6 +143,8 @@ class Reader:
                 if count == _FIELDS - 1:
                     raise ValueError
                 starts[count] = i + 1
+            elif c == _STAR:
+                raise ValueError
         if total != int(bytes(buf[n + 1 : n + 3]), 16):
             raise ValueError
         self._count = count + 1
@@ -243,14 +248,14 @@ class Reader:
 
     def _angle(self, i, sides, most):
         """Fields `i` (ddmm.mmmm) and the next -> 1e-7 degree, or None when empty."""
-        value = self._number(i, 7)
+        value = self._number(i, 9)
         if value is None:
             return None
         start = self._starts[i + 1]
         side = self._buf[start]
-        degrees, minutes = divmod(value, 100 * _DEGREE)
-        value = degrees * _DEGREE + (minutes + 30) // 60
-        if self._starts[i + 2] - start != 2 or side not in sides or minutes >= 60 * _DEGREE or value > most:
+        degrees, minutes = divmod(value, 100000000000)
+        value = degrees * _DEGREE + (minutes + 3000) // 6000
+        if self._starts[i + 2] - start != 2 or side not in sides or minutes >= 60000000000 or value > most:
             raise ValueError
         return -value if side == sides[1] else value
 
