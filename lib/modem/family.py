@@ -34,7 +34,7 @@ class Family(Modem):
         self.registration = {"stat": 0, "tac": None, "eci": None, "rat": None, "cause": None}
         self.changed = Waiter(self.at.deadlines)  # put() when a registration URC came
         self.gnss = None  # what the receiver said last, from gnss_start to gnss_stop; has stopped()
-        self.at.on_boot_line = self._on_boot
+        self.at.on_boot_line = self.rebooted
         self.at.urc(b"+CEREG:", self._on_cereg)
 
     def __getattr__(self, verb):
@@ -82,7 +82,7 @@ class Family(Modem):
         self.note_registration(split(line))
         self.changed.put()
 
-    def _on_boot(self, line):
+    def rebooted(self, line):
         """The modem restarted by itself (line), or the stream to it ended (None)."""
         self.restarted = True
         reason = "stream closed" if line is None else "modem restarted: " + readable(line)

@@ -5,7 +5,7 @@ RAM: none.
 """
 
 import asyncio
-from errno import ENODEV, ETIMEDOUT
+from errno import ECONNRESET, ENODEV, ETIMEDOUT
 from time import ticks_diff, ticks_ms
 
 from micropython import const
@@ -107,10 +107,15 @@ async def restarted(modem, how, doing):
 
 
 async def poll(modem):
-    """Ask for the registration; -> the record, with "cause"."""
+    """Ask for the registration; -> the record, with "cause". Raises OSError(ECONNRESET) when the modem has forgotten
+    that it should report it, which means that it restarted and nobody heard."""
     lines = await modem.at.command("AT+CEREG?", b"+CEREG:", timeout_ms=2000)
     if lines:
-        modem.note_registration(split(lines[-1])[1:])
+        fields = split(lines[-1])
+        if fields[0] == b"0" and not modem.restarted:
+            modem.rebooted(b"settings lost")
+            raise OSError(ECONNRESET, "modem restarted unnoticed")
+        modem.note_registration(fields[1:])
     return modem.registration
 
 

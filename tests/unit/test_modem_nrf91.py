@@ -125,6 +125,16 @@ class Attach(unittest.TestCase):
         got, _, sent = self.attach(b"\r\n+CEREG: 5,0\r\n\r\nOK\r\n", (b"+CEREG: 2", b"Ready"))
         self.assertEqual(got, ECONNRESET)
 
+    def test_a_restart_that_nobody_heard(self):
+        """The modem reports no registration although start() asked it to: its settings are gone, and our sockets."""
+
+        async def body(m, fake):
+            fake.answers["AT+CEREG?"] = b"\r\n+CEREG: 0,1\r\n\r\nOK\r\n"
+            return await errno_of(m.registered()), m.restarted
+
+        got, _, lost = drive(body)
+        self.assertEqual((got, lost), ((ECONNRESET, True), ["modem restarted: settings lost"]))
+
     def test_17_lost_news(self):
         """The URC that said `registered` never came: polling finds out."""
         searching = b"\r\n+CEREG: 5,2\r\n\r\nOK\r\n"
@@ -133,6 +143,25 @@ class Attach(unittest.TestCase):
 
 
 class Sockets(unittest.TestCase):
+    def test_a_socket_whose_number_was_lost_is_found_and_closed(self):
+        """The answer to XSOCKET was not waited for: the next opening closes what the modem lists and nobody knows."""
+
+        async def body(m, fake):
+            known = await m.udp_open("192.0.2.1", 5683)
+            fake.answers["AT#XSOCKET=1,2,0"] = lambda cmd: b""
+            try:
+                await asyncio.wait_for(m.udp_open("192.0.2.1", 5683), 0.05)
+                first = "opened"
+            except asyncio.TimeoutError:
+                first = "gave up"
+            fake.answers["AT#XSOCKET=1,2,0"] = b"\r\n#XSOCKET: 5,2,17\r\n\r\nOK\r\n"
+            fake.answers["AT#XSOCKET?"] = b"\r\n#XSOCKET: 3,1,0,2,0\r\n#XSOCKET: 4,1,0,2,0\r\n\r\nOK\r\n"
+            return known.handle, first, (await m.udp_open("192.0.2.1", 5683)).handle, list(m.orphans)
+
+        got, fake, _ = drive(body)
+        self.assertEqual(got, (3, "gave up", 5, []))
+        self.assertEqual([x for x in fake.commands() if x.startswith("AT#XCLOSE=")], ["AT#XCLOSE=4"])
+
     def test_datagrams(self):
         async def body(m, fake):
             endpoint = await m.udp_open("192.0.2.1", 5683)

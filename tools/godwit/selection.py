@@ -28,7 +28,6 @@ _WANTED_BY = {
     "gnss/ubx": ("sara_r5", "ublox"),
     "gnss/nmea.py": ("ublox",),
     "gnss/date.py": (*_FETCHED, "ublox"),
-    "modem/rtc.py": _FETCHED,
     "modem/handles.py": _FETCHED,
     "modem/pem.py": _FETCHED,
     "modem/polled.py": _FETCHED,

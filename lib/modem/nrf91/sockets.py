@@ -29,14 +29,16 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
     Of `options`, [0] is what the socket must have and [1] what older modem firmware may refuse.
     """
     at = modem.at
-    while modem.orphans:
-        await close_handle(modem, modem.orphans[-1])
-        modem.orphans.pop()
+    orphans = modem.orphans
+    while orphans:
+        await _close_orphan(modem, orphans[-1])
+        orphans.pop()
+    orphans.append(None)  # if the answer is lost, there is a socket all the same
     lines = await at.command(create, prefix, timeout_ms=5000)
     handle = scan_int(split(lines[0])[0]) if lines else None
     if handle is None:
         raise OSError(EINVAL, "no socket handle")
-    modem.orphans.append(handle)  # also when we are cancelled below: the next open closes it
+    orphans[:] = (handle,)  # also when we are cancelled below: the next open closes it
     for option in options[0]:
         await at.command(option % handle)
     keep = False
@@ -48,10 +50,22 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
     modem.endpoints[handle] = endpoint
     await at.command("AT#XRECVCFG=%d,1" % handle)
     endpoint.check()  # the bearer went just now
-    if handle not in modem.orphans:  # the modem restarted just now
+    if handle not in orphans:  # the modem restarted just now
         raise OSError(ECONNRESET, "lost while opening")
-    modem.orphans.remove(handle)
+    orphans.remove(handle)
     return endpoint
+
+
+async def _close_orphan(modem, handle):
+    """Close a socket of an opening that failed; `handle` None: whatever the modem lists and we do not know."""
+    if handle is not None:
+        await close_handle(modem, handle)
+        return
+    for name in ("XSOCKET", "XSSOCKET"):
+        for line in await attempt(modem, "AT#%s?" % name, ("#%s:" % name).encode()) or ():
+            handle = scan_int(split(line)[0])
+            if handle not in modem.endpoints:
+                await close_handle(modem, handle)
 
 
 async def _why(modem, host, secure):
@@ -73,7 +87,7 @@ async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout
         modem.note("%s", refusal)
         for handle in list(modem.orphans):
             modem.endpoints.pop(handle, None)
-            await close_handle(modem, handle)
+            await _close_orphan(modem, handle)
         modem.orphans.clear()
         raise await _why(modem, host, secure)
 
