@@ -72,7 +72,7 @@ def fix(payload):
         "alt_mm": None if payload[20] == 2 else height,
         "acc_mm": accuracy,
         "speed_mm_s": speed,
-        "heading_mdeg": heading // 100 % 360000,
+        "heading_mdeg": (heading + 50) // 100 % 360000,
         "time": when(payload),
     }
 

@@ -61,7 +61,7 @@ ASKED = {
     "nrf91": nrf91,
     "hints": lambda unix_s, place: [text(one) for one in hints(unix_s, place)],
     "pvt": lambda payload: ubx.fix(unhexlify(payload)),
-    "orbits": lambda payload: list(ubx.orbits(unhexlify(payload)).values()),
+    "orbits": lambda payload: [ubx.orbits(unhexlify(payload))[system] for system in (1, 3)],
     "ack": lambda payload, frame: ubx.accepted(unhexlify(payload), unhexlify(frame)),
 }
 

@@ -1,4 +1,4 @@
-"""tests/device/gnss_device.py as a process that answers a list of questions; random numbers with a seed that is told."""
+"""tests/device/gnss_device.py as a process that answers a list of questions, and random numbers with a seed."""
 
 import json
 import os

@@ -119,12 +119,12 @@ class Messages(unittest.TestCase):
     def test_fix(self):
         wanted = {
             "lat": 601700120, "lon": 249400340, "alt_mm": 25500, "acc_mm": 3200, "speed_mm_s": 1500,
-            "heading_mdeg": 123456, "time": NOW,
+            "heading_mdeg": 123457, "time": NOW,
         }  # fmt: skip
         self.assertEqual(len(pvt()), 92)
         self.assertEqual(ubx.fix(pvt()), wanted)
         self.assertEqual(ubx.fix(pvt(kind=2))["alt_mm"], None)
-        self.assertEqual(ubx.fix(pvt(heading=36000000))["heading_mdeg"], 0)
+        self.assertEqual(ubx.fix(pvt(heading=35999960))["heading_mdeg"], 0)
         for how in ({"kind": 0}, {"kind": 1}, {"kind": 5}, {"flags": 0}, {"wrong": 1}):
             self.assertIsNone(ubx.fix(pvt(**how)))
         self.assertIsNone(ubx.fix(pvt()[:80]))
