@@ -30,6 +30,7 @@ class FakeModem:
         self.sent = []
         self.payloads = []
         self.waits = []
+        self.other = None  # callable(command) -> bytes or None, for commands without an entry
         self.echo = echo
         self.deaf = False
         self.closed = False
@@ -119,6 +120,8 @@ class FakeModem:
             self.say(answer)
 
     def _answer(self, key, default):
+        if self.other and key not in self.answers:
+            default = self.other(key) or default
         answer = self.answers.get(key, default)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]

@@ -7,8 +7,7 @@ tests/integration/test_modem_sara_r5.py.
 import unittest
 from errno import ECONNRESET, ENODEV, ETIMEDOUT
 
-from harness.family_script import ERROR, OK, errno_of, said
-from harness.sara_script import drive
+from harness.sara_script import ERROR, OK, drive, errno_of, said
 
 CME3 = b"\r\n+CME ERROR: 3\r\n"
 

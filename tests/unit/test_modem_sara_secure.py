@@ -3,8 +3,7 @@
 import unittest
 from errno import ECONNABORTED, ETIMEDOUT
 
-from harness.family_script import ERROR, errno_of, said
-from harness.sara_script import drive
+from harness.sara_script import ERROR, drive, errno_of, said
 from modem.sara_r5.cells import parse_ucged
 from modem.sara_r5.secure import certificate_name
 

@@ -4,8 +4,7 @@ import asyncio
 import unittest
 from errno import ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL, ETIMEDOUT
 
-from harness.family_script import errno_of, said
-from harness.sara_script import drive
+from harness.sara_script import drive, errno_of, said
 from modem.pull import PullEndpoint
 
 CME3 = b"\r\n+CME ERROR: 3\r\n"

@@ -49,7 +49,7 @@ class Modem(Family):
 
     def _on_asleep(self, line):
         """PSM: it is as good as off, and its sockets do not live through it."""
-        self._on_boot(b"asleep, " + line)
+        self.rebooted(b"asleep, " + line)
 
     def _on_data(self, line, block):
         endpoint = self.endpoint(split(line)[0])

@@ -110,19 +110,20 @@ async def gnss_fix(modem, timeout_ms):
 
 async def _ask(modem, state, left):
     """A fix by +ULOC within `left` ms, or None."""
-    for _ in range(_TRIES):
-        if state.asked:
-            break
+    # Its own timeout ends before ours, and a word that got lost is not waited for much longer.
+    seconds = max(1, min(state.timeout_s, left // 1000 - 1, _LONGEST_S))
+    cmd = "AT+ULOC=2,1,1,%d,%d" % (seconds, _ACCURACY_M)
+    tries = 0
+    while not state.asked:
         state.fix.clear()
-        # Its own timeout ends before ours, and a word that got lost is not waited for much longer.
-        seconds = max(1, min(state.timeout_s, left // 1000 - 1, _LONGEST_S))
-        cmd = "AT+ULOC=2,1,1,%d,%d" % (seconds, _ACCURACY_M)
         state.asked = True  # before the command: its answer may come before the OK
-        if await attempt(modem, cmd, timeout_ms=_SWITCH_MS) is None:
-            state.asked = False
-            await asyncio.sleep_ms(modem.retry_ms)
-    else:
-        return None
+        if await attempt(modem, cmd, timeout_ms=_SWITCH_MS) is not None:
+            break
+        state.asked = False
+        tries += 1
+        if tries == _TRIES:
+            return None
+        await asyncio.sleep_ms(modem.retry_ms)
     try:
         line = await state.fix.wait(left)
     except OSError as error:
