@@ -18,9 +18,11 @@ COLD = (
     ("gnss", "agnss agnss_ubx date download nmea offline pgps predictions walk"),
     ("gnss", "ublox_session ublox_verbs ubx ubx_need ubx_stream"),
     ("journal", "reading recover"),
-    ("modem", "convert info ladder link power timers verbs"),
+    ("modem", "convert handles info ladder link pem polled power rtc timers verbs"),
+    ("modem.bg95", "cells files gnss secure sockets steps verbs waking xtra"),
     ("modem.nrf91", "cells gnss keys receiver sockets steps verbs"),
     ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
+    ("modem.sim7080", "cells files gnss secure sockets steps verbs waking xtra"),
     ("net", "handshake"),
     ("tasks", "ladder locate offline place plan provision rise search shadow trial update uplink"),
 )

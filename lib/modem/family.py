@@ -27,6 +27,7 @@ class Family(Modem):
         super().__init__(log)
         self.at = Client(stream, baud=baud, dual=(b"+CEREG:",), log=log, **tables)
         self.power = power
+        self.apn = None  # of the last attach(): modems that register by themselves learn it late
         self.version = None  # of the modem's application, if it tells
         self.endpoints = {}  # handle -> open endpoint
         self.orphans = []  # handles whose opening failed half-way, to be closed

@@ -131,6 +131,7 @@ async def attach(modem, apn=None, timeout_ms=300000, progress=None):
     restarted.
     """
     how = steps(modem)
+    modem.apn = apn or modem.apn
     began = ticks_ms()
     state = await poll(modem)
     if state["stat"] not in _REGISTERED:

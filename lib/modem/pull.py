@@ -15,6 +15,16 @@ from modem.endpoint import Endpoint
 _LOOKS_MS = (3000, 6000, 12000, 24000)
 
 
+def deliver(modem, block):
+    """A datagram that does not say whose it is (+QIRD, +CARECV) is of the socket that the command in flight asks."""
+    cmd = modem.at.parser.cmd or b""
+    endpoint = modem.endpoint(cmd[cmd.find(b"=") + 1 : cmd.find(b",")])
+    if endpoint is None:
+        modem.note("a datagram that nobody asked for")
+    else:
+        endpoint.received(block)
+
+
 class PullEndpoint(Endpoint):
     """A family adds `_transmit(buf)` and `_fetch()`: ask for one datagram, which comes as received()."""
 

@@ -1,0 +1,97 @@
+"""BG95: opening and closing sockets (modems.md 1.10, 2C.4).
+
+Called through modem.family.Family, and needed only then: what stays is the endpoint. RAM: none.
+"""
+
+from errno import (
+    EADDRINUSE,
+    EAGAIN,
+    ECONNABORTED,
+    ECONNREFUSED,
+    ECONNRESET,
+    EHOSTUNREACH,
+    EINVAL,
+    ENOMEM,
+    ENOTCONN,
+    EOPNOTSUPP,
+    ETIMEDOUT,
+)
+
+from micropython import const
+
+from at.errors import ATError
+from at.fields import scan_int, split
+from modem.bg95.endpoint import Endpoint
+from modem.bg95.steps import ACTIVATE_MS, DTLS, UDP
+from modem.convert import quotable
+from modem.handles import claim, give_up, keep
+from modem.link import attempt
+
+_CLOSE_MS = const(10000)
+_IN_USE = const(563)
+
+# Results of +QIOPEN and +QIGETERROR (modems.md 1.10); of +QSSLOPEN too, which has more of its own.
+_ERRORS = {
+    552: EINVAL,
+    553: ENOMEM,
+    555: EOPNOTSUPP,
+    556: EADDRINUSE,
+    561: ENOTCONN,
+    562: ENOTCONN,
+    _IN_USE: EADDRINUSE,
+    564: EAGAIN,
+    565: EHOSTUNREACH,
+    566: ECONNREFUSED,
+    567: ECONNRESET,
+    568: EAGAIN,
+    569: ETIMEDOUT,
+    570: ENOTCONN,
+    573: ENOTCONN,
+    574: EADDRINUSE,
+}
+
+
+async def _open(modem, number, cmd, prefix, timeout_ms):
+    """One attempt; -> result code, 0 when it is open."""
+    news = modem.at.expect(b"%s %d," % (prefix, number))  # not those of openings that were given up
+    try:
+        await modem.at.command(cmd, timeout_ms=5000)
+        return scan_int(split(await news.wait(timeout_ms))[1])
+    except ATError as refused:
+        if refused.code is not None:
+            return refused.code
+        lines = await attempt(modem, "AT+QIGETERROR", b"+QIGETERROR:")
+        return scan_int(split(lines[0])[0]) if lines else None
+    finally:
+        news.close()
+
+
+async def connect(modem, number, cmd, prefix, timeout_ms, otherwise):
+    """Open the socket `number`, which claim() gave; -> Endpoint. OSError; `otherwise` is its errno when the modem
+    gives no reason that has one."""
+    try:
+        result = await _open(modem, number, cmd, prefix, timeout_ms)
+        if result == _IN_USE:  # of a life before
+            await close_handle(modem, number)
+            result = await _open(modem, number, cmd, prefix, timeout_ms)
+        if result != 0:
+            raise OSError(_ERRORS.get(result, otherwise), "not opened: %s" % result)
+        return keep(modem, Endpoint(modem, number, number in DTLS))
+    except OSError:
+        await give_up(modem, number)
+        raise
+
+
+async def udp_open(modem, host, port, rx_bytes=None):
+    """-> Endpoint connected to host:port (name or address); datagrams wait in the modem, so `rx_bytes` has no use.
+    OSError when it cannot be opened."""
+    quotable(host)
+    number = await claim(modem, UDP)
+    cmd = 'AT+QIOPEN=1,%d,"UDP","%s",%d,0,0' % (number, host, port)
+    return await connect(modem, number, cmd, b"+QIOPEN:", ACTIVATE_MS, ECONNABORTED)
+
+
+async def close_handle(modem, handle):
+    """Close a socket; fine when there is none of that number."""
+    cmd = "AT+QSSLCLOSE=%d" if handle in DTLS else "AT+QICLOSE=%d"
+    await attempt(modem, cmd % handle, timeout_ms=_CLOSE_MS)
