@@ -27,7 +27,9 @@ BASIC = {
 
 
 def drive(body, answers=None, started=True, timeout_s=8, **options):
-    """Run `body(modem, fake)`; -> (its result, the FakeModem, what on_lost was told). `options`: of the class."""
+    """Run `body(modem, fake)`; -> (its result, the FakeModem, what on_lost was told). `options`: of the class.
+
+    `started`: whether start() has run, and None: as if it had, which spares a tenth of a second."""
     merged = dict(BASIC)
     merged.update(answers or {})
     fake = FakeModem(merged)
@@ -42,6 +44,10 @@ def drive(body, answers=None, started=True, timeout_s=8, **options):
             if started:
                 await made.start()
                 fake.sent.clear()
+            elif started is None:
+                made.at.parser.synced = made.at.parser.mute = True
+                made.restarted = False
+                made.model = "SARA-R510M8S"
             return await body(made, fake)
         finally:
             await made.at.stop()

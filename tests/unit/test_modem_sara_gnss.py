@@ -10,7 +10,8 @@ from binascii import hexlify, unhexlify
 from errno import EINVAL
 
 from gnss.ubx import accepted, frame, unpack
-from harness.sara_script import ERROR, OK, drive, errno_of, said
+from harness import sara_script
+from harness.sara_script import ERROR, OK, errno_of, said
 from modem.sara_r5.gnss import parse_uuloc
 
 START = "AT+UGPS=1,1,67"
@@ -26,6 +27,11 @@ IONO = "B56213001000060000000801FFFF2E01FFFD000000005BB6"
 UTC = "B5621300140005000000FFFFFFFFFEFFFFFF123D6489071200007806"
 BLOB = b"\x01\x04\x01\x00" + bytes((8, 1, 255, 255, 46, 1, 255, 253))
 BLOB += b"\x01\x01\x00" + struct.pack("<iiBBbBbb", -2, -1, 61, 100, 18, 137, 7, 18)
+
+
+def drive(body, answers=None, timeout_s=8):
+    return sara_script.drive(body, answers, None, timeout_s)
+
 
 
 def news(line):

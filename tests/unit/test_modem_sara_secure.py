@@ -3,7 +3,8 @@
 import unittest
 from errno import ECONNABORTED, ETIMEDOUT
 
-from harness.sara_script import ERROR, drive, errno_of, said
+from harness import sara_script
+from harness.sara_script import ERROR, errno_of, said
 from modem.sara_r5.cells import parse_ucged
 from modem.sara_r5.secure import certificate_name
 
@@ -11,6 +12,11 @@ SEARCHING = {"stat": 2, "tac": None, "eci": None, "rat": None}
 CME3 = b"\r\n+CME ERROR: 3\r\n"
 CA = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 NAME = certificate_name(42, CA)
+
+
+def drive(body, answers=None, timeout_s=8):
+    return sara_script.drive(body, answers, None, timeout_s)
+
 
 
 class Secure(unittest.TestCase):

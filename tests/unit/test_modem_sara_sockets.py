@@ -4,10 +4,16 @@ import asyncio
 import unittest
 from errno import ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL, ETIMEDOUT
 
-from harness.sara_script import drive, errno_of, said
+from harness import sara_script
+from harness.sara_script import errno_of, said
 from modem.pull import PullEndpoint
 
 CME3 = b"\r\n+CME ERROR: 3\r\n"
+
+
+def drive(body, answers=None, timeout_s=8):
+    return sara_script.drive(body, answers, None, timeout_s)
+
 
 
 def datagram(data, handle=0):
