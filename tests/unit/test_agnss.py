@@ -32,6 +32,19 @@ def parse(blob, step=0):
     return found, parser
 
 
+def outcome(chunks):
+    """-> (elements, the unknown type, their numbers), or None for an answer that is none."""
+    found = []
+    parser = Parser(lambda kind, index, element: found.append((kind, index, bytes(element))))
+    try:
+        for chunk in chunks:
+            parser.feed(chunk)
+        parser.finish()
+    except AgnssError:
+        return None
+    return found, parser.unknown, parser.counts
+
+
 class Stream(unittest.TestCase):
     def test_vectors(self):
         blob = (
@@ -141,6 +154,30 @@ class Stream(unittest.TestCase):
             with self.assertRaises(ValueError) as caught:
                 walk(blob)
             self.assertTrue(words in str(caught.exception), caught.exception)
+
+    def test_any_chunks(self):
+        """Every element is seen once and whole, wherever the answer is cut; a wrong one is as wrong in pieces."""
+        rng = Rng(seed(15))
+        wrong = 0
+        for _ in range(300):
+            blob = b"\x01"
+            for _ in range(rng.below(6)):
+                kind = rng.choice(list(SIZES) + [10, 200])
+                count = rng.below(4)
+                blob += bytes((kind, count, 0)) + rng.bytes(SIZES.get(kind, 7) * count)
+            if rng.chance(20):
+                blob = blob[: rng.below(len(blob) + 1)]
+            expected = outcome([blob])
+            wrong += expected is None
+            for _ in range(3):
+                chunks = []
+                at = 0
+                while at < len(blob):
+                    n = rng.below(80)
+                    chunks.append(memoryview(blob)[at : at + n])
+                    at += n
+                self.assertEqual(outcome(chunks), expected, blob)
+        self.assertTrue(20 < wrong < 200, wrong)
 
     def test_noise(self):
         rng = Rng(seed(13))
