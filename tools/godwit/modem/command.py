@@ -13,6 +13,8 @@ import signal
 import click
 
 from godwit.dtls import NAMES, EngineError, choose
+from godwit.modem import scenario, track
+from godwit.modem.cells import Route
 from godwit.modem.channel import PtyChannel
 from godwit.modem.clock import SimClock
 from godwit.modem.control import Control
@@ -41,8 +43,12 @@ from godwit.world import World
 @click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="Install a file at the factory.")
 @click.option("--seed", type=int, default=1, help="Of noise and random faults.")
 @click.option("--fault", multiple=True, metavar="NAME[=ARG]", help="One of: " + ", ".join(CATALOGUE))
+@click.option("--scenario", type=click.Path(), help="File of rules: which fault when (FAULTS.md).")
 @click.option("--timing", multiple=True, metavar="NAME=S", help="One of: " + ", ".join(TIMING))
 @click.option("--place", type=click.Choice(["day", "harbour"]), default="day", help="Travel, or stay in the harbour.")
+@click.option("--track", type=click.Path(), help="Go this way instead: CSV of seconds,lat,lon[,alt[,rsrp]].")
+@click.option("--nat-timeout", type=click.FloatRange(min=0), default=0,
+              help="Seconds without a datagram after which the network forgets our port; 0 never.")
 @click.option("--stock", is_flag=True, help="Serial Modem without assistance forwarding (PR #285).")
 @click.option("--baud", type=click.IntRange(min=0), default=0, help="Pace the output as a UART would; 0 does not.")
 @click.option("--dtls-engine", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True)
@@ -72,14 +78,22 @@ def build(options):
         nvs.write_file(root + name, pathlib.Path(path).read_bytes())
     core = Core(clock, log, faults, nvs, Resolver(options["resolve"]), imei=options["imei"],
                 profile=_profile(package, options["model"]),
-                fixed_place=options["place"] == "harbour", timing=dict(_timing(t) for t in options["timing"]),
-                engine=options["dtls_engine"])
+                route=_route(options, clock), nat_timeout_s=options["nat_timeout"],
+                timing=dict(_timing(t) for t in options["timing"]), engine=options["dtls_engine"])
     trace = _tracer(options["trace"], clock) if options["trace"] else None
     channel = PtyChannel(faults, log, options["baud"], trace)
     session = package.Session(core, channel, agnss=not options["stock"])
     for text in options["fault"]:
         faults.apply_text(text)
+    if options["scenario"]:
+        core.play(scenario.load(options["scenario"]))
     return channel, session, core, clock, log
+
+
+def _route(options, clock):
+    if options["track"]:
+        return track.Track(track.load(options["track"]), clock.now_ms())
+    return Route(fixed=options["place"] == "harbour")
 
 
 def _profile(package, model):
@@ -119,7 +133,7 @@ async def _serve(options):
             control.close()
         if link and link.is_symlink() and os.readlink(link) == channel.path:
             link.unlink()
-        log.event("bye", counters=dict(log.counters))
+        log.event("bye", counters=core.counters())
         core.power_cut()
         channel.close()
 

@@ -1,8 +1,8 @@
 """The control socket: JSON lines over a Unix socket, for tests and for the day's orchestrator.
 
 {"fault": NAME, "arg": X, "count": N} | {"clear": NAME or null} | {"do": "reset" or an action fault}
-| {"get": "state" | "injected" | "counters" | "identity"}. Every line is answered with one line, {"ok": true, ...} or
-{"ok": false, "error": "..."}.
+| {"get": "state" | "injected" | "counters" | "identity" | "scenario"}. Every line is answered with one line,
+{"ok": true, ...} or {"ok": false, "error": "..."}.
 """
 
 import asyncio
@@ -69,8 +69,9 @@ class Control:
         values = {
             "state": self._core.state,
             "injected": lambda: {"injected": self._core.gnss.injected},
-            "counters": lambda: {"counters": dict(self._core.log.counters)},
+            "counters": lambda: {"counters": self._core.counters()},
             "identity": self._core.identity,
+            "scenario": lambda: {"left": self._core.scenario.left() if self._core.scenario else []},
         }
         if request.get("get") not in values:
             raise ValueError("unknown request")

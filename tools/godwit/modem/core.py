@@ -7,11 +7,13 @@ everything unsolicited. What a power cut forgets and what the NVM keeps is decid
 import asyncio
 import uuid
 
+from godwit.modem import upsets
 from godwit.modem.cells import Route
 from godwit.modem.gnss import Receiver
 from godwit.modem.keystore import public_pem
 from godwit.modem.measure import measure
 from godwit.modem.radio import Radio
+from godwit.modem.scenario import Scenario
 from godwit.modem.sim import READY, Sim
 from godwit.modem.sockets import SocketTable
 from godwit.modem.timing import TIMING
@@ -20,8 +22,8 @@ from godwit.modem.timing import TIMING
 class Core:
     """State and verbs of one modem."""
 
-    def __init__(self, clock, log, faults, nvs, resolver, *, profile, imei, fixed_place=False, timing=None,
-                 engine="auto"):
+    def __init__(self, clock, log, faults, nvs, resolver, *, profile, imei, fixed_place=False, route=None, timing=None,
+                 engine="auto", nat_timeout_s=0):
         self.clock = clock
         self.log = log
         self.faults = faults
@@ -34,8 +36,9 @@ class Core:
         self.on_notify = lambda kind, *args: None
         self.on_power = lambda what: None
         self.on_key = lambda what, arg: None
-        self.on_command = lambda text: None
-        self._route = Route(fixed_place)
+        self.scenario = None
+        self._route = route or Route(fixed_place)
+        self.nat_timeout_s = nat_timeout_s  # world seconds after which the network forgets where we are; 0 never
         self._tasks = set()
         self.sim = Sim(self)
         self.radio = Radio(self)
@@ -44,6 +47,7 @@ class Core:
         self.measurement = None  # the task of a running %NCELLMEAS
         self._forget()
         faults.on_action = self.act
+        faults.on_change = self.fault_changed
 
     def _forget(self):
         self.cfun = 0
@@ -99,6 +103,18 @@ class Core:
         """The IP stack came up or went down by itself."""
         self.notify("pdn", up)
 
+    def play(self, rules):
+        """Follow a scenario (scenario.load)."""
+        self.scenario = Scenario(rules, self.faults, self.clock)
+        self.log.on_event = self.scenario.on_event
+
+    def counters(self):
+        """What has been counted, with what is still going on: bytes, radio-on milliseconds, events."""
+        counted = dict(self.log.counters)
+        counted["rrc_connected_ms"] = counted.get("rrc_connected_ms", 0) + self.radio.connected_ms()
+        counted["gnss_on_ms"] = counted.get("gnss_on_ms", 0) + self.gnss.on_ms()
+        return counted
+
     def identity(self):
         """What the factory wrote down about this modem: UUID, IMEI, and the public half of its identity key (PEM)."""
         return {"uuid": self.uuid, "imei": self.imei, "publicKey": public_pem(self.nvs.identity_key())}
@@ -146,12 +162,21 @@ class Core:
         elif name == "poison":
             self.net.poison()
         elif name == "cereg_cycle":
-            self.radio.cycle()
+            upsets.cycle(self)
         elif name in ("pwrkey", "dtr"):
             self.on_key(name, arg)
         elif name == "storm":
             for i in range(200 if arg is None else arg):
                 self.notify("storm", i)
+
+    def fault_changed(self, name):
+        """A fault has been set or cleared: the world takes notice at once where it would."""
+        if name in ("no_coverage", None):
+            self.radio.refresh_cell()
+        if name in ("no_sim", "sim_failure", None):
+            upsets.sim_changed(self)
+        if name in ("denied", None):
+            upsets.judged(self)
 
     # verbs
 

@@ -19,6 +19,7 @@ class EventLog:
         self._stream = stream or sys.stdout
         self._quiet = quiet
         self.counters = collections.Counter()
+        self.on_event = lambda name: None
 
     def ready(self, **fields):
         """The line that parents wait for."""
@@ -27,6 +28,7 @@ class EventLog:
     def event(self, name, **fields):
         """One thing that happened, at world time."""
         self.counters[name] += 1
+        self.on_event(name)
         if self._quiet:
             return
         now_ms = self._clock.now_ms()

@@ -66,6 +66,10 @@ CATALOGUE = {
 }
 
 
+URC_PLACES = ("before", "inside", "after", "glued")
+_OPTIONAL = ("urc_inside",)
+
+
 class FaultError(ValueError):
     """Unknown fault or an argument that does not fit."""
 
@@ -76,18 +80,17 @@ class FaultBoard:
     def __init__(self, seed=1):
         self.rng = random.Random(seed)
         self.on_action = lambda name, arg: None
+        self.on_change = lambda name: None
         self._set = {}
 
     def apply(self, name, arg=None, count=None):
         """Set a state fault, or do an action. Raises FaultError."""
-        if name not in CATALOGUE:
-            raise FaultError(f"no such fault: {name}")
-        kind, arg_kind, _ = CATALOGUE[name]
-        arg = self._convert(name, arg_kind, arg)
-        if kind == "action":
+        arg = convert(name, arg)
+        if CATALOGUE[name][0] == "action":
             self.on_action(name, arg)
         else:
             self._set[name] = [arg, count, 0]  # 0: bytes that have passed since (reached)
+            self.on_change(name)
 
     def apply_text(self, text):
         """`NAME` or `NAME=ARG`, as on the command line."""
@@ -100,6 +103,7 @@ class FaultBoard:
             self._set.clear()
         else:
             self._set.pop(name, None)
+        self.on_change(name)
 
     def arg(self, name, default=None):
         """The argument of a set fault (or `default` when it has none); None when the fault is not set."""
@@ -148,16 +152,22 @@ class FaultBoard:
         """The set faults, for the control socket."""
         return {name: entry[0] for name, entry in self._set.items()}
 
-    @staticmethod
-    def _convert(name, arg_kind, arg):
-        if arg is None or arg_kind is None:
-            if arg_kind == "text":
-                raise FaultError(f"{name} needs an argument")
-            return None
-        try:
-            value = {"int": int, "float": float, "text": str}[arg_kind](arg)
-            if name == "late":
-                float(value.partition(":")[2] or 1.0)
-            return value
-        except (TypeError, ValueError) as err:
-            raise FaultError(f"{name}: bad argument {arg!r}") from err
+
+def convert(name, arg):
+    """The argument of a fault as its kind. Raises FaultError."""
+    if name not in CATALOGUE:
+        raise FaultError(f"no such fault: {name}")
+    arg_kind = CATALOGUE[name][1]
+    if arg is None or arg_kind is None:
+        if arg_kind == "text" and name not in _OPTIONAL:
+            raise FaultError(f"{name} needs an argument")
+        return None
+    try:
+        value = {"int": int, "float": float, "text": str}[arg_kind](arg)
+        if name == "late":
+            float(value.partition(":")[2] or 1.0)
+    except (TypeError, ValueError) as err:
+        raise FaultError(f"{name}: bad argument {arg!r}") from err
+    if name == "urc_inside" and value not in URC_PLACES:
+        raise FaultError(f"urc_inside: one of {', '.join(URC_PLACES)}")
+    return value

@@ -9,6 +9,7 @@ import asyncio
 import inspect
 
 from godwit.modem.answer import Answers
+from godwit.modem.assembly import Assembler
 from godwit.modem.cme import TEXTS
 from godwit.modem.grammar import CmeError, CommandError, parse
 from godwit.modem.prompt import Prompt
@@ -16,8 +17,6 @@ from godwit.modem.registry import Registry, Reply
 from godwit.modem.urc import UrcQueue
 from godwit.modem.wire import Wire
 
-_CR, _LF, _QUOTE = 0x0D, 0x0A, 0x22
-_BACKSPACE = (0x08, 0x7F)
 _TRIGGERS = ("pdn_deact_on", "remote_close_on")  # faults that act while a command executes
 
 
@@ -41,7 +40,7 @@ class Line:
         self.cmee = self.cmee_default
         self.echo = False
         self._channel = channel
-        self.wire = Wire(core.faults, core.log, channel.write, self._feed, lambda: self.power("reboot"))
+        self.wire = Wire(core, channel.write, self._feed, lambda: self.power("reboot"))
         self.feed, self.send = self.wire.feed, self.wire.send
         self._answers = Answers(self)
         self.urcs = UrcQueue(self, self.holds_urcs, self.urc_max)
@@ -54,10 +53,7 @@ class Line:
 
     def _reset_line(self):
         self._input = bytearray()
-        self._command = None  # bytearray after AT, None while looking for AT
-        self._last = 0
-        self._quoted = False
-        self._overflow = False
+        self._assembler = Assembler(self.command_max, self.quotes_hold, self._echo)
         self._task = None
         self._phase = None
         self._ending = False
@@ -123,6 +119,7 @@ class Line:
         if self._phase:
             self._phase.cancel()
         self.urcs.clear()
+        self.wire.cut()
         self._reset_line()
         self.core.log.event("reboot")
         self._off = what
@@ -175,37 +172,11 @@ class Line:
 
     def _next_command(self):
         for i, byte in enumerate(self._input):
-            line = self._byte(byte)
+            line = self._assembler.take(byte)
             if line is not None:
                 del self._input[: i + 1]
                 return line
         self._input.clear()
-        return None
-
-    def _byte(self, byte):
-        """One byte of a command; returns the text after AT when it is complete."""
-        if self._command is None:
-            start = self._last in b"Aa" and byte in b"Tt" if self._last else False
-            self._last = byte
-            if start:
-                self._command = bytearray()
-                self._quoted = self._overflow = False
-                self._echo(b"AT")
-            return None
-        self._echo(bytes((byte,)))
-        if byte == _CR and not self._quoted:
-            text, self._command, self._last = bytes(self._command), None, 0
-            return "\0" if self._overflow else text.decode("latin-1")
-        if byte in _BACKSPACE and not self._quoted:
-            del self._command[-1:]
-        elif byte == _LF and not self._command:
-            pass
-        elif len(self._command) >= self.command_max:
-            self._overflow, self._quoted = True, False
-        else:
-            self._command.append(byte)
-            if byte == _QUOTE and self.quotes_hold:
-                self._quoted = not self._quoted
         return None
 
     def _echo(self, data):
@@ -217,30 +188,22 @@ class Line:
     async def _run(self, line):
         faults, upper = self.core.faults, line.upper()
         self.core.log.count("commands")
-        self.core.on_command(upper)
+        if self.core.scenario and self.core.scenario.on_command(upper):
+            await asyncio.sleep(0)  # what it does to the modem comes first
         if faults.hits("reboot_on", upper):
             self.power("reboot")
             return
         late_s, mute = faults.hits("late", upper), faults.hits("mute", upper)
-        reply = Reply()
-        try:
-            if faults.hits("error", upper):
-                raise CommandError
-            for name in _TRIGGERS:
-                if faults.hits(name, upper):
-                    self.core.act(name.removesuffix("_on"), None)
-            reply = await self._handle(line)
-            answer = self._answers.success(line, reply)
-        except CmeError as err:
-            answer = self._answers.failure(self._cme(err.code))
-        except CommandError as err:
-            answer = self._answers.failure(b"\r\nERROR\r\n", err.lines)
+        reply, answer = await self._answer(line, upper)
         if late_s is not None:
             await asyncio.sleep(late_s)
+        life = self.wire.life
         if mute is None:
             self.send(answer)
         else:
             reply = Reply()
+        if self.wire.life != life:
+            return  # it has died in the middle of the answer
         self._task = None
         if reply.phase:
             self._phase = reply.phase
@@ -248,6 +211,21 @@ class Line:
         if reply.then:
             reply.then()
         self._pump()
+
+    async def _answer(self, line, upper):
+        """Execute; (Reply, the bytes of the answer)."""
+        try:
+            if self.core.faults.hits("error", upper):
+                raise CommandError
+            for name in _TRIGGERS:
+                if self.core.faults.hits(name, upper):
+                    self.core.act(name.removesuffix("_on"), None)
+            reply = await self._handle(line)
+            return reply, self._answers.success(line, reply)
+        except CmeError as err:
+            return Reply(), self._answers.failure(self._cme(err.code))
+        except CommandError as err:
+            return Reply(), self._answers.failure(b"\r\nERROR\r\n", err.lines)
 
     def _settle(self, task):
         if task is self._task:  # it failed without an answer (a bug of ours); the line must not stay blocked
@@ -342,7 +320,7 @@ class Line:
     @property
     def typing(self):
         """Has a command begun that is not complete?"""
-        return self._command is not None
+        return self._assembler.typing
 
     def idle(self):
         """Let waiting unsolicited output go, if nothing forbids it."""

@@ -73,6 +73,7 @@ class UdpLink:
         self._core = core
         self._on_datagram = on_datagram
         self._socket = None
+        self._heard_ms = core.clock.now_ms()
         self._open()
 
     def _open(self):
@@ -94,6 +95,11 @@ class UdpLink:
             self.close()
             self._open()
 
+    def _forgotten(self):
+        """Has the network's NAT dropped the mapping?"""
+        limit_s = self._core.nat_timeout_s
+        return bool(limit_s) and self._core.clock.now_ms() - self._heard_ms > limit_s * 1000
+
     @property
     def port(self):
         """Our source port as the peer sees it."""
@@ -104,6 +110,10 @@ class UdpLink:
         self._core.radio.activity(lambda: self._uplink(bytes(data), target))
 
     def _uplink(self, data, target):
+        if self._forgotten():
+            self._core.log.event("nat_expired")
+            self.rebind()
+        self._heard_ms = self._core.clock.now_ms()
         self._core.log.count("datagrams_up")
         self._core.log.count("bytes_up", len(data))
         if target is not None:
@@ -128,9 +138,10 @@ class UdpLink:
                 return
 
     def _downlink(self, data, address):
-        if self._socket is None or not self._core.radio.pdn_up:
+        if self._socket is None or not self._core.radio.pdn_up or not self._core.radio.registered or self._forgotten():
             self._core.log.count("datagrams_lost_down")
             return
+        self._heard_ms = self._core.clock.now_ms()
         self._core.log.count("datagrams_down")
         self._core.log.count("bytes_down", len(data))
         self._core.radio.activity()

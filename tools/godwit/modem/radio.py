@@ -57,7 +57,7 @@ class Radio:
 
     def start(self):
         """LTE on: begin to search (CFUN=1 or 21)."""
-        if self._task is None or self._task.done():
+        if self.idle:
             self._task = self._core.spawn(self._attach())
 
     def stop(self, announce=True):
@@ -266,8 +266,9 @@ class Radio:
     # cells
 
     def _poll_cell(self):
-        self._later("cell", "cell_poll", self._poll_cell, drives=False)
         self.refresh_cell()
+        # A host waits for coverage; nobody waits for the next cell.
+        self._later("cell", "cell_poll", self._poll_cell, drives=self._lost)
 
     def refresh_cell(self):
         """Follow the route: a new serving cell or level is announced. Called before cell queries too."""
@@ -313,14 +314,11 @@ class Radio:
         self._set_rrc(True)
         self._core.notify("cereg")
 
-    def cycle(self):
-        """Fault: registration goes 1 -> 2 -> 4 -> 5."""
-        if self.registered:
-            self._core.spawn(self._cycle())
+    @property
+    def idle(self):
+        """Neither searching nor registering."""
+        return self._task is None or self._task.done()
 
-    async def _cycle(self):
-        for stat in (SEARCHING, UNKNOWN, ROAMING):
-            self._to(stat)
-            self._core.log.event("cereg_cycle", stat=stat)
-            self._core.notify("cereg")
-            await self._clock.sleep(self.delay("cereg_cycle"))
+    def connected_ms(self):
+        """Milliseconds of the RRC connection that stands; 0 without one."""
+        return self._clock.now_ms() - self._connected_since_ms if self.rrc else 0

@@ -13,9 +13,11 @@ _IDLE_S = 0.5  # real seconds without a byte after which the UART of a modem sle
 class Wire:
     """`write(bytes)` is the channel's; `on_bytes(bytes)` gets what comes in; `reboot()` ends the modem's life."""
 
-    def __init__(self, faults, log, write, on_bytes, reboot):
-        self._faults = faults
-        self._log = log
+    def __init__(self, core, write, on_bytes, reboot):
+        self._core = core
+        self._faults = core.faults
+        self._log = core.log
+        self.life = 0  # changes with each power cut
         self._write = write
         self._on_bytes = on_bytes
         self._reboot = reboot
@@ -23,8 +25,39 @@ class Wire:
         self._timer = None
         self._heard = 0.0
 
+    def cut(self):
+        """The power went: what is still to be written is not."""
+        self.life += 1
+        self._held.clear()
+
     def send(self, data):
-        """Bytes for the host. The fault `reboot_out` ends them in the middle, and the modem's life with them."""
+        """Bytes for the host."""
+        self._through("out", data, self._send)
+
+    def feed(self, data):
+        """Bytes from the host."""
+        self._through("in", data, self._take)
+
+    def _through(self, direction, data, use):
+        """Pass bytes on; a scenario may act between any two of them, and end the modem's life there."""
+        scenario, life = self._core.scenario, self.life
+        while scenario:
+            n = scenario.next_byte(direction, len(data))
+            if n is None:
+                break
+            scenario.passed(direction, n)
+            if n:
+                use(data[:n])
+            scenario.at_byte(direction)
+            data = data[n:]
+            if self.life != life:
+                return
+        if scenario:
+            scenario.passed(direction, len(data))
+        use(data)
+
+    def _send(self, data):
+        """To the channel. The fault `reboot_out` ends it in the middle, and the modem's life with it."""
         cut = self._faults.reached("reboot_out", len(data))
         data = self._damaged(bytes(data if cut is None else data[:cut]))
         self._log.count("uart_out", len(data))
@@ -33,8 +66,7 @@ class Wire:
         if cut is not None:
             self._reboot()
 
-    def feed(self, data):
-        """Bytes from the host."""
+    def _take(self, data):
         self._log.count("uart_in", len(data))
         stalled_s = self._faults.arg("stall", 1.0)
         if stalled_s is not None:

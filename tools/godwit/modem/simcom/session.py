@@ -45,7 +45,7 @@ class Session(Line):
         self.announce("RDY")
         self.announce(f"+CFUN: {self.core.cfun}")
         await self.core.clock.sleep(self.core.timing["sim_line"])
-        self.announce("+CPIN: " + _CARD.get(self.core.sim.kind, "NOT INSERTED"))
+        self.announce(_card(self))
         await self.core.clock.sleep(self.core.timing["sms_line"])
         if self.core.sim.kind == READY:
             self.announce("SMS Ready")
@@ -76,6 +76,10 @@ def _registration(dev):
     return lines + ([f"+CREG: {core.radio.stat}"] if reports["creg"] else [])
 
 
+def _card(dev):
+    return "+CPIN: " + _CARD.get(dev.core.sim.kind, "NOT INSERTED")
+
+
 def _sleep(dev, kind, tau_ms):
     if not dev.core.reports["cpsmstatus"]:
         return None
@@ -90,6 +94,7 @@ _LINES = {
     "cereg": _registration,
     "cgev": lambda dev, text: f"+CGEV: {text}" if dev.core.reports["cgerep"] else None,
     "xtime": _time,
+    "sim": _card,
     "sleep": _sleep,
     "pdn": lambda dev, up: f"+APP PDP: 0,{'ACTIVE' if up else 'DEACTIVE'}",
     "rx": cmd_socket.received,

@@ -43,7 +43,14 @@ class DataPhase:
     def _feed_counted(self, data):
         mine = data[: self._left]
         self._left -= len(mine)
-        self._keep(mine)
+        at = self._dev.core.faults.reached("data_pause", len(mine))
+        if at and self._left + len(mine) > at:
+            self._keep(mine[:at])
+            self._dev.core.log.event("data_split", sent=len(self._ring), missing=self._left + len(mine) - at)
+            self._flush()
+            self._keep(mine[at:])
+        else:
+            self._keep(mine)
         if self._left == 0:
             self._finish()
         else:
