@@ -10,7 +10,7 @@ class State:
         self.link_error = None  # the exception that took the link down, for the log
         self.reported = clock.Signal()  # set by tasks.shadow once the cloud has accepted this version's device info
         self.due_ms = 1800000  # tasks.link: clock.uptime_ms() by which its next step is due while there is no link
-        self.heard = 0  # tasks.uplink: clock.uptime_ms() when one last went well; tasks.health: None when that is too long ago
+        self.heard = 0  # tasks.uplink: clock.uptime_ms() when one last went well; None: too long ago (tasks.health)
         self.ladder = None  # tasks.ladder: the run of failures that is not over, dict
         self.records = clock.Signal()  # set when the journal has something worth an uplink
         self.identity = {}  # tasks.link: what modem.identity() said

@@ -122,7 +122,7 @@ def _judge(link):
     began, link.began = link.began, None
     if state.heard is None:  # tasks/health
         link.failures = _TRIES
-    elif state.link_error is None or link.cloud.heard >= began:
+    elif state.link_error is None or link.cloud.heard > began:
         link.failures = 0
         link.backoff.reset()
         return 0

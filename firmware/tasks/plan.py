@@ -95,8 +95,8 @@ def _mark(cell):
 
 
 def _same(a, b):
-    """-> whether two marks are of one place, as far as cells tell: one serving cell at the same timing advance, the same
-    neighbours, levels that differ by fading only. A single cell tells nothing."""
+    """-> whether two marks are of one place, as far as cells tell: one serving cell at the same timing advance, the
+    same neighbours, levels that differ by fading only. A single cell tells nothing."""
     if not a or not b or len(a) != len(b) or len(b) <= _SIZE:
         return False
     for at in range(0, len(b), _SIZE):

@@ -1,0 +1,111 @@
+"""firmware/tasks/health in virtual time: what feeds the watchdog, and what a link without an uplink comes to."""
+
+import unittest
+
+import clock
+import coap
+from harness.node_kit import Node, Scripted
+from harness.virtual import together
+from tasks.health import Health, Heap
+
+HOUR_S = 3600
+WHERE = {"stat": 1, "rat": "ltem", "tac": 1, "eci": 1}
+
+
+class Watching(Node):
+    def setUp(self):
+        super().setUp()
+        self.fed = []
+
+    def health(self):
+        feed = lambda: self.fed.append(clock.uptime_ms() // 1000)  # noqa: E731
+        return Health(self.state, self.settings, self.records, Heap(self.state), feed).run()
+
+    def watch(self, seconds, *others):
+        together(self.health(), *others, until=lambda: clock.uptime_ms() >= seconds * 1000)
+
+    async def uplinks(self, until_s=1 << 40):
+        """An uplink every hour while there is a link, up to `until_s`."""
+        while clock.uptime_ms() < until_s * 1000:
+            await clock.wait(self.state.link)
+            self.state.heard = self.cloud.heard = clock.uptime_ms() + 1
+            await clock.sleep(HOUR_S)
+        await clock.sleep(1 << 20)
+
+    def test_fed_every_quarter_of_an_hour_while_uplinks_get_through(self):
+        self.state.link.set()
+        self.watch(24 * HOUR_S, self.uplinks())
+        self.assertEqual(self.fed[:4], [0, 900, 1800, 2700])
+        self.assertTrue(len(self.fed) >= 96, len(self.fed))
+        self.assertTrue(self.state.link.is_set())
+
+    def test_a_link_that_brings_nothing_is_taken_down_after_three_periods(self):
+        self.state.link.set()
+        self.watch(4 * HOUR_S, self.uplinks(HOUR_S // 2))
+        self.assertFalse(self.state.link.is_set())
+        self.assertTrue(isinstance(self.state.link_error, coap.Timeout))
+        self.assertIsNone(self.state.heard)
+
+    def test_the_period_is_a_setting(self):
+        self.settings["uplink_interval_s"] = 6 * HOUR_S
+        self.state.link.set()
+        self.watch(17 * HOUR_S)
+        self.assertTrue(self.state.link.is_set())
+
+    def test_no_food_when_recovery_does_not_take_its_next_step_in_time(self):
+        self.watch(2 * HOUR_S)  # nobody brings the link up
+        self.assertEqual(self.fed, [0, 900])
+
+    def test_food_while_recovery_waits_as_planned(self):
+        self.state.due_ms = 10 * HOUR_S * 1000
+        self.watch(12 * HOUR_S)
+        self.assertEqual(self.fed[-1], 10 * HOUR_S - 900)
+
+    def test_the_link_task_says_when_its_next_step_is_due_whatever_fails(self):
+        for problem in (OSError(110), coap.Timeout()):
+            self.setUp()
+            self.cloud.open = Scripted(problem)
+            self.watch(48 * HOUR_S, self.make_link().run())
+            self.assertTrue(len(self.fed) >= 190, len(self.fed))
+
+    def test_one_that_hangs_while_bringing_it_up_starves_the_watchdog(self):
+        async def hang(**how):
+            await clock.sleep(1 << 20)
+
+        self.modem.attach = hang
+        self.watch(3 * HOUR_S, self.make_link().run())
+        self.assertTrue(self.fed[-1] <= 1800, self.fed)
+
+    def test_every_three_periods_without_an_uplink_climb_one_rung(self):
+        """The session works, small requests are answered, and no uplink ever gets through."""
+
+        async def small():
+            while True:
+                await clock.sleep(60)
+                if self.state.link.is_set():
+                    self.cloud.heard = clock.uptime_ms()
+
+        self.watch(14 * HOUR_S, self.make_link().run(), small())
+        self.assertEqual(self.modem.levels(), [1, 2, 3, 4])
+        self.assertTrue(min(self.gaps_s(self.cloud.open)) >= 3 * HOUR_S - 1, self.gaps_s(self.cloud.open))
+        self.assertTrue(len(self.fed) >= 55)  # it is the ladder's planned progress
+
+    def test_an_outage_does_not_count_against_the_link_that_ends_it(self):
+        self.modem.attach = Scripted(*[OSError(110)] * 9, WHERE)
+        self.watch(10 * HOUR_S, self.make_link().run(), self.uplinks())
+        self.assertEqual(self.modem.levels(), [3, 4, 5, 6])
+        self.assertTrue(self.state.link.is_set())
+
+    def test_heap_is_reported_when_there_is_a_link_and_at_its_interval(self):
+        async def later():
+            await clock.sleep(1000)
+            clock.set_utc(1763625600000)
+            self.state.link.set()
+            await self.uplinks()
+
+        self.watch(20 * HOUR_S, later())
+        self.assertEqual([record[2] for record in self.records.peek(9)], ["heap"] * 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
