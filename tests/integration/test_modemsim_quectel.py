@@ -10,6 +10,54 @@ NAME = "coap.example"
 BOOT = (b"\r\nRDY\r\n\r\nAPP RDY\r\n\r\n+CFUN: 1\r\n\r\n+CPIN: READY\r\n\r\n+QUSIM: 1\r\n\r\n+QIND: SMS DONE\r\n"
         b"\r\n+QIND: PB DONE\r\n")
 
+SERVING = '+QENG: "servingcell","%s","eMTC","FDD",262,01,1A2B3C4,417,1300,3,3,3,5A10,-92,-10,-62,15,27'
+# Command, information lines; in this order.
+EXAMPLES = (
+    ('AT+QENG="servingcell"', [SERVING % "NOCONN"]),
+    ('AT+QENG="neighbourcell"', [
+        '+QENG: "neighbourcell intra","eMTC",1300,251,-18,-108,-75,3,11,5,62,62,62',
+        '+QENG: "neighbourcell inter","eMTC",6300,107,-13,-115,-80,0,4,62,62,5']),
+    ("AT+QNWINFO", ['+QNWINFO: "eMTC","26201","LTE BAND 3",1300']),
+    ("AT+QCSQ", ['+QCSQ: "eMTC",-62,-92,175,-10']),
+    ("AT+QCELLSCAN=8,60", ['+QCELLSCAN: "eMTC",262,01,5A10,1300,417,1A2B3C4,-92,-10,-62',
+                           '+QCELLSCAN: "eMTC",262,02,5A11,6300,33,C0FFEE,-100,-12,-68']),
+    ("AT+CESQ", ["+CESQ: 99,99,255,255,20,49"]),
+    ("AT+CEREG=2", []),
+    ("AT+CEREG?", ['+CEREG: 2,1,"5A10","1A2B3C4",8']),
+    ("AT+COPS?", ['+COPS: 0,2,"26201",8']),
+    ("ATI", ["Quectel", "BG95-M3", "Revision: BG95M3LAR02A04"]),
+    ("AT+GSN", ["352656100000001"]),
+    ("AT+QCCID", ["+QCCID: 8949020000000000019F"]),
+    ("AT+QGMR", ["BG95M3LAR02A04"]),
+    ('AT+QURCCFG="urcport","uart1"', []),
+    ('AT+QCFG="nwscanseq",020301,1', []),
+    ('AT+QCFG="nwscanmode",3,1', []),
+    ('AT+QCFG="nwscanmode"', ['+QCFG: "nwscanmode",3,1']),
+    ('AT+QCFG="iotopmode",0,1', []),
+    ('AT+QCFG="band",0,80084,80084,1', []),
+    ('AT+QCFG="psm/urc",0', []),
+    ('AT+QICSGP=1,1,"apn","user","pw",2', []),
+    ("AT+QICSGP=1", ['+QICSGP: 1,"apn","user","pw",2']),
+    ("AT+QIACT?", []),
+    ("AT+QIACT=1", []),
+    ("AT+QIACT?", ['+QIACT: 1,1,1,"10.81.7.2"']),
+    ("AT+QIGETERROR", ["+QIGETERROR: 0,operate successfully"]),
+    ("AT+QISTATE?", []),
+    ('AT+CPSMS=1,,,"00100001","00101010"', []),
+    ("AT+QPSMS?", ['+QPSMS: 1,,,"3600","600"']),
+    ("AT+QPSMCFG=60,4", []),
+    ("AT+QPSMCFG?", ["+QPSMCFG: 60,4"]),
+    ("AT+QSCLK=1", []),
+    ("AT+CTZU=1", []),
+    ('AT+CEDRXS=1,4,"0010"', []),
+    ("AT+QGPS?", ["+QGPS: 0"]),
+    ('AT+QGPSCFG="priority",1', []),
+    ('AT+QGPSCFG="priority"', ['+QGPSCFG: "priority",1']),
+    ('AT+QGPSCFG="gnssconfig",1', []),
+    ('AT+QGPSCFG="outport","none"', []),
+    ('AT+QGPSCFG="outport"', ['+QGPSCFG: "outport","none"']),
+)
+
 
 @pytest.fixture
 def peer():
@@ -94,57 +142,11 @@ def test_start_cells_and_syntax(tmp_path, peer):
         terminal.ok("ATE0")
         terminal.ok("AT+CMEE=1")
         modem.event("bearer_up")
-        serving = '+QENG: "servingcell","%s","eMTC","FDD",262,01,1A2B3C4,417,1300,3,3,3,5A10,-92,-10,-62,15,27'
-        assert terminal.ok('AT+QENG="servingcell"') == [serving % "CONNECT"]
+        assert terminal.ok('AT+QENG="servingcell"') == [SERVING % "CONNECT"]
         end = time.monotonic() + 10
         while modem.ask(get="state")["rrc"] and time.monotonic() < end:  # until the network lets go
             time.sleep(0.02)
-        examples = (
-            ('AT+QENG="servingcell"', [serving % "NOCONN"]),
-            ('AT+QENG="neighbourcell"', [
-                '+QENG: "neighbourcell intra","eMTC",1300,251,-18,-108,-75,3,11,5,62,62,62',
-                '+QENG: "neighbourcell inter","eMTC",6300,107,-13,-115,-80,0,4,62,62,5']),
-            ("AT+QNWINFO", ['+QNWINFO: "eMTC","26201","LTE BAND 3",1300']),
-            ("AT+QCSQ", ['+QCSQ: "eMTC",-62,-92,175,-10']),
-            ("AT+QCELLSCAN=8,60", ['+QCELLSCAN: "eMTC",262,01,5A10,1300,417,1A2B3C4,-92,-10,-62',
-                                   '+QCELLSCAN: "eMTC",262,02,5A11,6300,33,C0FFEE,-100,-12,-68']),
-            ("AT+CESQ", ["+CESQ: 99,99,255,255,20,49"]),
-            ("AT+CEREG=2", []),
-            ("AT+CEREG?", ['+CEREG: 2,1,"5A10","1A2B3C4",8']),
-            ("AT+COPS?", ['+COPS: 0,2,"26201",8']),
-            ("ATI", ["Quectel", "BG95-M3", "Revision: BG95M3LAR02A04"]),
-            ("AT+GSN", ["352656100000001"]),
-            ("AT+QCCID", ["+QCCID: 8949020000000000019F"]),
-            ("AT+QGMR", ["BG95M3LAR02A04"]),
-            ('AT+QURCCFG="urcport","uart1"', []),
-            ('AT+QCFG="nwscanseq",020301,1', []),
-            ('AT+QCFG="nwscanmode",3,1', []),
-            ('AT+QCFG="nwscanmode"', ['+QCFG: "nwscanmode",3,1']),
-            ('AT+QCFG="iotopmode",0,1', []),
-            ('AT+QCFG="band",0,80084,80084,1', []),
-            ('AT+QCFG="psm/urc",0', []),
-            ('AT+QICSGP=1,1,"apn","user","pw",2', []),
-            ("AT+QICSGP=1", ['+QICSGP: 1,"apn","user","pw",2']),
-            ("AT+QIACT?", []),
-            ("AT+QIACT=1", []),
-            ("AT+QIACT?", ['+QIACT: 1,1,1,"10.81.7.2"']),
-            ("AT+QIGETERROR", ["+QIGETERROR: 0,operate successfully"]),
-            ("AT+QISTATE?", []),
-            ('AT+CPSMS=1,,,"00100001","00101010"', []),
-            ("AT+QPSMS?", ['+QPSMS: 1,,,"3600","600"']),
-            ("AT+QPSMCFG=60,4", []),
-            ("AT+QPSMCFG?", ["+QPSMCFG: 60,4"]),
-            ("AT+QSCLK=1", []),
-            ("AT+CTZU=1", []),
-            ('AT+CEDRXS=1,4,"0010"', []),
-            ("AT+QGPS?", ["+QGPS: 0"]),
-            ('AT+QGPSCFG="priority",1', []),
-            ('AT+QGPSCFG="priority"', ['+QGPSCFG: "priority",1']),
-            ('AT+QGPSCFG="gnssconfig",1', []),
-            ('AT+QGPSCFG="outport","none"', []),
-            ('AT+QGPSCFG="outport"', ['+QGPSCFG: "outport","none"']),
-        )
-        for command, lines in examples:
+        for command, lines in EXAMPLES:
             assert terminal.ok(command) == lines, command
         utc, local = terminal.ok("AT+QLTS=1")[0], terminal.ok("AT+CCLK?")[0]
         assert utc[:8] == '+QLTS: "' and utc[27:] == '+08,0"' and (int(utc[19:21]) + 2) % 24 == int(local[17:19])

@@ -3,6 +3,7 @@
 from godwit.modem import generic_format
 from godwit.modem.generic import report
 from godwit.modem.grammar import CmeError, CommandError
+from godwit.modem.measure import neighbours
 from godwit.modem.quectel import format as fmt
 from godwit.modem.quectel.cmd_context import bearer_lost
 from godwit.modem.radio import DENIED, SEARCHING
@@ -58,10 +59,13 @@ def _engineering(dev, params):
         return fmt.qeng_serving(cell, radio.stat in (SEARCHING, DENIED), radio.rrc)
     if what != "neighbourcell":
         raise CmeError(50)
-    if dev.core.faults.on("ncell_fail"):
-        raise CommandError
     cell = _cell(dev)
-    return fmt.qeng_neighbours(cell) if cell else None
+    if cell is None:
+        return None
+    found = neighbours(dev.core)
+    if found is None:
+        raise CommandError
+    return fmt.qeng_neighbours(cell, found)
 
 
 @command("+QNWINFO", "exec")

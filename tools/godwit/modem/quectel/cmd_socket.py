@@ -89,13 +89,9 @@ async def _result(dev, number, kind, host, port, mode):
     if kind == "UDP SERVICE":
         return OK
     try:
-        await dev.core.net.resolve(host)
-    except OSError as err:
-        return _gave_up(dev, number, err, DNS)
-    try:
         await connect.sock.connect(host, port)
     except OSError as err:
-        return _gave_up(dev, number, err, REFUSED)
+        return gave_up(dev, dev.connects, number, connect, err)
     return OK
 
 
@@ -109,12 +105,13 @@ def new_connect(dev, table, number, kind, host, port, mode, ssl=None):
     return table[number]
 
 
-def _gave_up(dev, number, err, code):
-    connect = dev.connects.pop(number, None)
-    if connect:
+def gave_up(dev, table, number, connect, err):
+    """The error code of an attempt that came to nothing; its id is free again, unless the host was faster."""
+    if table.get(number) is connect:
+        del table[number]
         dev.core.net.close(connect.sock.handle)
-        dev.core.log.event("connect_failed", handle=number, host=connect.host, port=connect.port, reason=str(err))
-    return code
+    dev.core.log.event("connect_failed", handle=number, host=connect.host, port=connect.port, reason=str(err))
+    return {"host not found": DNS, "handshake timeout": TIMEOUT}.get(str(err), REFUSED)
 
 
 @command("+QICLOSE", "set")

@@ -13,7 +13,6 @@ from godwit.modem.quectel.cmd_socket import (
     BUSY,
     CLOSED,
     CONNECTED,
-    DNS,
     IDS,
     IN_USE,
     NOT_SUPPORTED,
@@ -21,10 +20,9 @@ from godwit.modem.quectel.cmd_socket import (
     PDP,
     PUSH,
     READ_MAX,
-    REFUSED,
-    TIMEOUT,
     asked,
     failed,
+    gave_up,
     local_port,
     new_connect,
     send,
@@ -106,14 +104,9 @@ async def _result(dev, ssl, number, host, port, mode):
         return BUSY
     try:
         _arm(dev, connect.sock, ssl, host)
-        await dev.core.net.resolve(host)
         await connect.sock.connect(host, port)
     except OSError as err:
-        dev.ssl_connects.pop(number, None)
-        dev.core.net.close(connect.sock.handle)
-        reason = str(err)
-        dev.core.log.event("connect_failed", handle=number, host=host, port=port, reason=reason)
-        return {"host not found": DNS, "handshake timeout": TIMEOUT}.get(reason, REFUSED)
+        return gave_up(dev, dev.ssl_connects, number, connect, err)
     return OK
 
 

@@ -31,10 +31,10 @@ def qeng_serving(cell, searching, connected):
             f"{'-' if level is None else _srxlev(level)}")
 
 
-def qeng_neighbours(cell):
+def qeng_neighbours(cell, neighbours):
     """`+QENG: "neighbourcell ..."` lines: same frequency `intra`, others `inter`; RSRQ comes before RSRP."""
     lines = []
-    for earfcn, pci, rsrp, rsrq, _ in cell.neighbours:
+    for earfcn, pci, rsrp, rsrq, _ in neighbours:
         level, intra = rsrp_dbm(rsrp), earfcn == cell.earfcn
         lines.append(f'+QENG: "neighbourcell {"intra" if intra else "inter"}","{RAT}",{earfcn},{pci},'
                      f"{_number(rsrq_db(rsrq))},{level},{rssi_dbm(level)},{sinr_db(level)},{_srxlev(level)},"
