@@ -283,6 +283,13 @@ def test_ends_of_life(tmp_path, peer):
         terminal.exactly(BOOT)
         terminal.ok("ATE0")
         terminal.ok("AT+CPSMS=0")
+        terminal.ok('AT+QCFG="psm/enter",1')
+        terminal.ok('AT+CPSMS=1,,,"00100001","01011111"')  # three hours of active time, not waited for
+        terminal.until(b"\r\nPSM POWER DOWN\r\n", timeout_s=10)
+        modem.ask(do="pwrkey")
+        terminal.exactly(BOOT)
+        terminal.ok("ATE0")
+        terminal.ok("AT+CPSMS=0")
         terminal.ok("AT+QPOWD=1")
         terminal.exactly(b"\r\nPOWERED DOWN\r\n")
         terminal.write(b"AT\r")

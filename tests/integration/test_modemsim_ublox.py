@@ -229,7 +229,7 @@ def test_ends_of_life(tmp_path, peer):
         terminal.write(b"AT\r")
         assert terminal.quiet() == b""  # the UART is dead
         modem.ask(do="pwrkey")
-        terminal.until(b"\r\nhello\r\n")
+        terminal.exactly(b"\r\n+UUPSMR: 0\r\n\r\nhello\r\n")
         for command in ("ATE0", "AT+CPSMS=0", "AT+CPWROFF"):
             terminal.ok(command)
         modem.event("off")

@@ -253,6 +253,12 @@ class Radio:
         if self._core.profile.psm_off:
             self._core.deep_sleep(tau_ms // 1000)
 
+    def sleep_now(self):
+        """PSM without the active time, where the host has asked for that; nothing when PSM is off or RRC is back."""
+        mode, tau, _ = self._core.settings["psm"]
+        if mode == 1 and self.ip and self.registered and not self.rrc:
+            self._sleep(periodic_time_s(tau) * 1000)
+
     def power_saving_changed(self):
         """+CPSMS while idle: the active time begins now."""
         if self.registered and not self.rrc:

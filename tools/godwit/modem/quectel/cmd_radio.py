@@ -14,6 +14,7 @@ COMMANDS = Registry()
 command = COMMANDS.command
 
 _SCAN_RAT, _SCAN_S = 8, 10.0
+_RELEASE_S = 0.1
 
 
 def _cereg(core, n):
@@ -38,6 +39,12 @@ def registration(dev):
     if core.radio.registered and mode == 1 and dev.qcfg("psm/urc") == "1":
         lines.append(f"+QPSMTIMER: {periodic_time_s(tau)},{active_time_s(active) or 0}")
     return lines
+
+
+def connection_changed(dev):
+    """`psm/enter`: asleep as soon as the network lets go."""
+    if not dev.core.radio.rrc and dev.qcfg("psm/enter") == "1":
+        dev.core.clock.later(_RELEASE_S, dev.core.radio.sleep_now, drives=False)
 
 
 def packet_event(dev, text):

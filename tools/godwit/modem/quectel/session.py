@@ -94,6 +94,7 @@ class Session(Line):
 
 _SAID = {
     "cereg": cmd_radio.registration,
+    "rrc": cmd_radio.connection_changed,
     "pdn": lambda dev, up: cmd_context.bearer_lost(dev),
     "cgev": cmd_radio.packet_event,
     "rx": cmd_socket.data_arrived,

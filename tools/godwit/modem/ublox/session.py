@@ -47,6 +47,7 @@ class Session(Line):
 
     def __init__(self, core, channel, **options):
         self.receiver = M8(core)
+        self._slept = False
         super().__init__(core, channel, **options)
         self._start_state()
 
@@ -75,7 +76,10 @@ class Session(Line):
         return self.core.radio.pdn_up and self.psd.active
 
     async def start_up(self):
-        """A greeting text, if one is stored."""
+        """A greeting text, if one is stored; the end of PSM, for those who asked."""
+        if self._slept and self.core.settings["upsmr"]:
+            self.announce("+UUPSMR: 0")
+        self._slept = False
         if self.core.settings["greeting"]:
             self.announce(self.core.settings["greeting"])
 
@@ -83,6 +87,7 @@ class Session(Line):
         """Everything but the flash is gone, the receiver's memory first of all."""
         if what == "psm" and self.core.settings["upsmr"]:
             self.announce("+UUPSMR: 1")
+        self._slept = what == "psm"
         self.receiver.power_cut()
         super().power(what)
         self._start_state()
