@@ -12,6 +12,9 @@ import vfs
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
 import flashdev  # stays in sys.modules, like a frozen module, when the boot selector rewrites sys.path
 
+if os.getenv("GODWIT_MODEM"):
+    import modempower  # noqa: F401  the same
+
 ROOT = "/flash"
 
 

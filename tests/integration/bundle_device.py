@@ -53,8 +53,9 @@ def main():
         return
     info = bootsel.select("/flash")
     before = set(sys.modules)
-    for name in ("fota", "fota.slots", "fota.fetch", "fota.manifest", "fota.verify", "store", "cbor"):
-        sys.modules.pop(name, None)
+    for name in list(before):
+        if name.split(".")[0] in ("fota", "store", "cbor"):
+            sys.modules.pop(name)
     gc.collect()
     import fota
     from fota.manifest import BLOCK_SIZE

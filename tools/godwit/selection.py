@@ -23,7 +23,6 @@ _WANTED_BY = {
     "modem/pull.py": _FETCHED,
     "modem/rtc.py": ("bg95", "sim7080"),
     "gnss/agnss_nrf91.py": ("nrf91",),
-    "gnss/agnss.py": ("nrf91",),
     "gnss/agnss_ubx.py": ("sara_r5", "ublox"),
     "gnss/ubx": ("sara_r5", "ublox"),
     "gnss/nmea.py": ("ublox",),

@@ -44,7 +44,7 @@ ARROWS = {
     "board": {"at", "flashdev", "log", "modempower", "net"},
     "flashdev": set(),
     "modempower": set(),
-    "_boot": {"boot", "flashdev", "main"},
+    "_boot": {"boot", "flashdev", "main", "modempower"},
     "mkflash": {"flashdev"},
     "parts": None,
     "session": None,
