@@ -40,7 +40,7 @@ DOCTORED = {
         ("fota.history", []),
         ("fota.polls", 0),
     ],
-    "download": [("fota.covered", 99_999), ("fota.size", 0, "fota.covered", 0)],
+    "download": [("fota.covered", 98_900), ("fota.size", 0, "fota.covered", 0)],
     "cut": [("fota.before_cut", 0), ("fota.before_cut", 100_000)],
     "resume": [("fota.resumed_at", None), ("fota.resumed_at", 0), ("fota.refetched", 50_000)],
     "version": [("shadow.app_version", "1.0.0"), ("shadow.app_version", DELETE)],
