@@ -4,7 +4,9 @@ import unittest
 
 import clock
 import log
+import store
 from cloud.base import LOGS
+from harness import scratch
 from harness.virtual import START_MS, Board, together
 from logbook import Logbook
 from records import Records
@@ -140,3 +142,58 @@ class Node(unittest.TestCase):
         """-> seconds between the calls of a Scripted."""
         times = [call[0] // 1000 for call in method.calls]
         return [b - a for a, b in zip(times, times[1:])]
+
+
+class Restarted(Exception):
+    """machine.reset() in a test."""
+
+
+class Life(Node):
+    """A node whose flash outlives it: reboot() is a new start of the same board."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = scratch.make()
+        self.settings.folder = self.root
+
+    def tearDown(self):
+        super().tearDown()
+        scratch.remove(self.root)
+
+    def reboot(self):
+        Board().install()
+        self.state = State()
+        self.records = Records(self.journal, self.state, 16)
+        for verb in (self.modem.reset, self.modem.attach, self.modem.start, self.cloud.open):
+            verb.calls.clear()
+
+    def make_link(self):
+        link = super().make_link()
+
+        def restart():
+            self.restarts.append(clock.uptime_ms())
+            raise Restarted()
+
+        link.restart = restart
+        return link
+
+    def file(self):
+        return store.read_json(self.root + "/ladder.json")
+
+    def up(self):
+        self.live(self.state.link.is_set)
+
+    def until_s(self, seconds):
+        """Live until `seconds` of uptime."""
+        self.live(lambda: clock.uptime_ms() >= seconds * 1000)
+
+    def restarts_itself(self):
+        with self.assertRaises(Restarted):
+            self.live(lambda: False)
+
+    def assertBetween(self, value, low, high):
+        self.assertTrue(low <= value <= high, "%s is not from %s to %s" % (value, low, high))
+
+    def assertAbout(self, seconds, wanted):
+        """Give or take a fifth, and what is rounded."""
+        self.assertBetween(seconds, wanted * 8 // 10 - 1, wanted * 12 // 10 + 1)

@@ -30,7 +30,7 @@ class Watching(Node):
             await clock.wait(self.state.link)
             self.state.heard = self.cloud.heard = clock.uptime_ms() + 1
             await clock.sleep(HOUR_S)
-        await clock.sleep(1 << 20)
+        await clock.sleep(1 << 18)
 
     def test_fed_every_quarter_of_an_hour_while_uplinks_get_through(self):
         self.state.link.set()
@@ -70,7 +70,7 @@ class Watching(Node):
 
     def test_one_that_hangs_while_bringing_it_up_starves_the_watchdog(self):
         async def hang(**how):
-            await clock.sleep(1 << 20)
+            await clock.sleep(1 << 18)
 
         self.modem.attach = hang
         self.watch(3 * HOUR_S, self.make_link().run())

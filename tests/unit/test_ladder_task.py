@@ -6,76 +6,16 @@ import unittest
 import clock
 import coap
 import store
-from cloud.base import AuthError
-from harness import scratch
 from harness.aio import run
 from harness.flashsim import MODES, NAMES
 from harness.fota_kit import MICROPYTHON, Disk
-from harness.node_kit import Answer, Node, Scripted
-from harness.virtual import Board
-from modem.base import ATError, Denied, SimError
-from records import Records, unpack
-from state import State
+from harness.node_kit import Answer, Life, Scripted
+from modem.base import ATError
+from records import unpack
 from tasks import ladder
 from tasks.uplink import Uplink
 
-WHERE = {"stat": 1, "rat": "ltem", "tac": 1, "eci": 1}
 DAY_S = 86400
-
-
-class Restarted(Exception):
-    """machine.reset() in a test."""
-
-
-class Life(Node):
-    """A node whose flash outlives it: reboot() is a new start of the same board."""
-
-    def setUp(self):
-        super().setUp()
-        self.root = scratch.make()
-        self.settings.folder = self.root
-
-    def tearDown(self):
-        super().tearDown()
-        scratch.remove(self.root)
-
-    def reboot(self):
-        Board().install()
-        self.state = State()
-        self.records = Records(self.journal, self.state, 16)
-        for verb in (self.modem.reset, self.modem.attach, self.modem.start, self.cloud.open):
-            verb.calls.clear()
-
-    def make_link(self):
-        link = super().make_link()
-
-        def restart():
-            self.restarts.append(clock.uptime_ms())
-            raise Restarted()
-
-        link.restart = restart
-        return link
-
-    def file(self):
-        return store.read_json(self.root + "/ladder.json")
-
-    def up(self):
-        self.live(self.state.link.is_set)
-
-    def until_s(self, seconds):
-        """Live until `seconds` of uptime."""
-        self.live(lambda: clock.uptime_ms() >= seconds * 1000)
-
-    def restarts_itself(self):
-        with self.assertRaises(Restarted):
-            self.live(lambda: False)
-
-    def assertBetween(self, value, low, high):
-        self.assertTrue(low <= value <= high, "%s is not from %s to %s" % (value, low, high))
-
-    def assertAbout(self, seconds, wanted):
-        """Give or take a fifth, and what is rounded."""
-        self.assertBetween(seconds, wanted * 8 // 10 - 1, wanted * 12 // 10 + 1)
 
 
 class Rungs(Life):
@@ -267,7 +207,8 @@ class Restarts(Life):
                     cases += 1
                     found = ladder._read(self.settings)
                     told = (found["level"], sum(found["counts"]), found["open"])
-                    self.assertTrue(told in ((old, climbed, True), (old + 1, climbed + 1, True)), (NAMES[mode], op, told))
+                    wanted = ((old, climbed, True), (old + 1, climbed + 1, True))
+                    self.assertTrue(told in wanted, (NAMES[mode], op, told))
                 op += 1
             self.assertTrue(cases >= 6, cases)
             disk.chip.load(image)
@@ -331,132 +272,6 @@ class Proof(Life):
 
     def test_nothing_was_ever_wrong(self):
         self.assertIsNone(ladder.counts(self.settings))
-
-
-class Refused(Life):
-    """Denied by the network, or by the SIM: by cause, and never hammering."""
-
-    def second(self, *errors):
-        """Live through `errors` of attach(); -> seconds between the attempts, and the rungs climbed."""
-        self.modem.attach = Scripted(*errors, WHERE)
-        self.up()
-        return self.gaps_s(self.modem.attach), self.modem.levels()
-
-    def test_a_subscription_that_is_not_in_order_waits_half_a_day_and_more(self):
-        for cause in (2, 3, 6, 7, 8):
-            self.setUp()
-            (gap,), levels = self.second(Denied(cause))
-            self.assertBetween(gap, DAY_S // 2 - 1, DAY_S + 1)
-            self.assertEqual(levels, [3])  # the radio is off meanwhile
-            self.assertTrue("cause %d" % cause in self.file()["error"])
-
-    def test_congestion_waits_for_its_timer_and_leaves_the_modem_alone(self):
-        gaps, levels = self.second(*[Denied(22)] * 6)
-        for gap in gaps:
-            self.assertBetween(gap, 899, 1801)
-        self.assertEqual(levels, [])
-
-    def test_another_network_is_looked_for_less_and_less_often(self):
-        for cause in (11, 12, 13, 14, 15, 17, 19, None):
-            self.setUp()
-            gaps, levels = self.second(*[Denied(cause)] * 4)
-            for gap, wanted in zip(gaps, (600, 1800, 3600, 3600)):
-                self.assertAbout(gap, wanted)
-            self.assertEqual(levels, [3] * 4)
-        self.assertEqual(self.file()["counts"], [0] * 8)  # no rung was climbed
-
-    def test_a_bad_contact_is_tried_three_times_then_once_an_hour(self):
-        for kind in ("missing", "failure"):
-            self.setUp()
-            gaps, levels = self.second(*[SimError(kind)] * 5)
-            for gap, wanted in zip(gaps, (10, 10, 3600, 3600, 3600)):
-                self.assertAbout(gap, wanted)
-            self.assertEqual(levels, [3] * 5)
-
-    def test_a_locked_sim_waits_a_day(self):
-        (gap,), _ = self.second(SimError("puk"))
-        self.assertAbout(gap, DAY_S)
-
-    def test_what_is_wrong_outlives_a_restart_and_is_reported_when_it_is_over(self):
-        self.modem.attach = Scripted(Denied(8))
-        self.live(lambda: clock.uptime_ms() > 60000)
-        for wanted in (0, 600):
-            self.reboot()
-            self.live(lambda: self.modem.attach.calls and clock.uptime_ms() > 1000)
-            self.assertAbout(self.modem.attach.calls[0][0] // 1000, wanted)
-        self.reboot()
-        self.modem.attach = Scripted(WHERE)
-        self.up()
-        self.state.control = {"alertsEn": True, "logLvl": 0}
-        ladder.tell(self.records, self.state.ladder)
-        alert = unpack(*self.journal.peek(1)[0])[3]
-        self.assertEqual((alert["type"], alert["value"]), ("recovered", 0))
-        self.assertTrue("EPS services not allowed" in alert["desc"], alert)
-
-    def test_a_no_of_the_cloud_climbs_nothing(self):
-        self.cloud.open = Scripted(*[AuthError("unknown")] * 5, 3600)
-        self.up()
-        self.assertEqual((self.modem.levels(), os.listdir(self.root)), ([], []))
-
-
-class Pin(Life):
-    def setUp(self):
-        super().setUp()
-        self.settings["pin"] = "1234"
-        self.offered = []
-        self.right = "9999"
-        self.modem.attach = self.attach
-
-    async def attach(self, apn, timeout_ms):
-        """As lib/modem/link: a PIN is offered once, and forgotten."""
-        if self.right is None:
-            return WHERE
-        pin, self.modem.pin = self.modem.pin, None
-        if pin:
-            self.offered.append(pin)
-        if pin != self.right:
-            raise SimError("pin")
-        return WHERE
-
-    def reboot(self):
-        Board().install()
-        self.state = State()
-
-    def test_the_right_one_is_offered_again_after_a_restart_of_the_modem(self):
-        self.right = "1234"
-        self.up()
-        self.state.link.clear()
-        self.reboot()
-        self.up()
-        self.assertEqual(self.offered, ["1234"] * 2)
-        self.assertEqual(os.listdir(self.root), [])
-
-    def test_a_wrong_one_is_offered_once_in_a_lifetime(self):
-        self.until_s(3 * DAY_S)
-        for _ in range(3):
-            self.reboot()
-            self.until_s(3 * DAY_S)
-        self.assertEqual(self.offered, ["1234"])
-        self.settings["pin"] = self.right
-        self.reboot()
-        self.up()
-        self.assertEqual(self.offered, ["1234", "9999"])
-
-    def test_it_is_not_forgotten_when_the_run_is_over(self):
-        self.until_s(10)
-        self.right = None  # another SIM, for now
-        self.reboot()
-        self.up()
-        ladder.proven(self.state, self.settings)
-        self.right = "9999"
-        self.reboot()
-        self.until_s(10)
-        self.assertEqual(self.offered, ["1234"])
-
-    def test_without_one_nothing_is_offered(self):
-        self.settings["pin"] = ""
-        self.until_s(3 * DAY_S)
-        self.assertEqual(self.offered, [])
 
 
 if __name__ == "__main__":
