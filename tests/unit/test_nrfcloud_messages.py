@@ -56,8 +56,9 @@ class Encoding(unittest.TestCase):
             {"appId": "ALERT", "type": 7, "value": 3301, "desc": "battery low", "ts": 1631470795000},
         )
         self.assertEqual(json.loads(messages.alert((7, 0, "alert", {"type": "online"})))["seq"], 7)
-        kinds = [json.loads(messages.alert((7, 0, "alert", {"type": kind})))["type"] for kind in ("died", "fault", "x")]
-        self.assertEqual(kinds, [100, 101, 199])
+        words = ("died", "fault", "recovered", "x")
+        kinds = [json.loads(messages.alert((7, 0, "alert", {"type": word})))["type"] for word in words]
+        self.assertEqual(kinds, [100, 101, 102, 199])
 
     def test_a_log_line(self):  # 6.4
         self.assertEqual(

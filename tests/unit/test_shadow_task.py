@@ -2,9 +2,13 @@
 
 import unittest
 
+import coap
 import log
 import shadow
+import store
+from harness import scratch
 from harness.aio import run
+from harness.node_kit import Answer
 from records import Records
 from state import State
 from tasks.shadow import Shadow
@@ -121,6 +125,49 @@ class ShadowTask(unittest.TestCase):
         self.visit(cloud)
         wanted = {"areaCode": 23056, "cellID": 4, "networkMode": "NB-IoT", "mccmnc": "26201"}
         self.assertEqual(cloud.patches[3:], [("reported", {"device": {"networkInfo": wanted}})])
+
+    def test_how_recovery_went_is_a_section_of_its_own_and_told_once(self):
+        root = scratch.make()
+        try:
+            self.config.folder = root
+            run_of = {"counts": [0, 2, 1, 0, 0, 0, 0, 0], "level": 0, "costly": 0, "boots": 0, "starts": 0}
+            store.write_json(root + "/ladder.json", dict(run_of, error="Timeout", open=False))
+            cloud = Cloud()
+            self.visit(cloud)
+            wanted = {"sockets": 2, "bearer": 1, "error": "Timeout"}
+            self.assertEqual(cloud.patches[3:], [("reported", {"recovery": wanted})])
+            self.visit(cloud)
+            self.assertEqual(len(cloud.patches), 4)
+            run_of["counts"][5] = 1
+            store.write_json(root + "/ladder.json", dict(run_of, error="OSError", open=True))
+            self.visit(cloud)
+            wanted = {"sockets": 2, "bearer": 1, "pin": 1, "error": "OSError"}
+            self.assertEqual(cloud.patches[4:], [("reported", {"recovery": wanted})])
+        finally:
+            scratch.remove(root)
+
+    def test_a_cloud_that_does_not_take_it_is_not_asked_again(self):
+        root = scratch.make()
+        try:
+            self.config.folder = root
+            ladder = {"counts": [1] * 8, "level": 0, "costly": 0, "boots": 0, "starts": 0, "error": "x", "open": False}
+            store.write_json(root + "/ladder.json", ladder)
+            cloud = Cloud()
+            report, tries = cloud.report, []
+
+            async def refuse(changes):
+                if "recovery" in changes:
+                    tries.append(1)
+                    raise coap.Refused(Answer(0x80, b"no such key"))
+                await report(changes)
+
+            cloud.report = refuse
+            for _ in range(2):
+                self.assertEqual(self.visit(cloud), 7200)
+            self.assertEqual(tries, [1])
+            self.assertTrue(self.state.reported.is_set())
+        finally:
+            scratch.remove(root)
 
     def test_pairing_is_echoed(self):  # 7.6
         cloud = Cloud({"pairing": PAIRING, "nrfcloud_mqtt_topic_prefix": PREFIX})
