@@ -4,79 +4,24 @@ import asyncio
 import random
 
 import pytest
+from modemsim_bench import Bench
 
-from godwit.modem.clock import SimClock
-from godwit.modem.core import Core
-from godwit.modem.events import EventLog
-from godwit.modem.faults import CATALOGUE, FaultBoard
-from godwit.modem.keystore import Nvs
-from godwit.modem.link import Resolver
-from godwit.modem.sm import COMMANDS, PROFILE, Session
-from godwit.world import World
+from godwit.modem.faults import CATALOGUE
+from godwit.modem.sm import COMMANDS
 
 QUIET = {"#XSHUTDOWN", "#XSLEEP"}  # they end the dialogue by design
 ALPHABET = b'ATat+%#XCFUN=?,"0123456789;\r\n \x00\x08\x7f\xffEe'
 
 
-class Wire:
-    """A channel without a PTY."""
+class FuzzBench(Bench):
+    """The modem that is fuzzed."""
 
-    baud = 0
-
-    def __init__(self):
-        self.out = bytearray()
-        self.on_bytes = None
-
-    def write(self, data):
-        self.out += data
-
-    def pending(self):
-        return False
-
-
-class Bench:
-    """A whole modem in this process, at 2000 times the speed of life."""
-
-    def __init__(self):
-        self.clock = SimClock(World(None), 2000, patience_s=0.01)
-        log = EventLog(self.clock, quiet=True)
-        self.faults = FaultBoard(1)
-        resolver = Resolver(["a.example:5683=127.0.0.1:9"])
-        self.core = Core(self.clock, log, self.faults, Nvs(), resolver, profile=PROFILE, imei="352656100000001")
-        self.wire = Wire()
-        self.session = Session(self.core, self.wire)
-        self.bugs = []
-
-    async def __aenter__(self):
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.bugs.append(context))
-        self.timers = asyncio.create_task(self.clock.run())
-        self.session.boot(first=True)
-        await self.until(b"Ready\r\n")
-        return self
-
-    async def __aexit__(self, *exc):
-        self.core.power_cut()
-        self.timers.cancel()
-        await asyncio.sleep(0)
-
-    async def until(self, *wanted):
-        async with asyncio.timeout(5):
-            while not any(w in self.wire.out for w in wanted):
-                assert not self.bugs, self.bugs
-                await asyncio.sleep(0.001)
-
-    async def command(self, data):
-        """Send one line; there must be a final result."""
+    async def command(self, data, timeout_s=3):
         if data.startswith((b"AT#XRECV=", b"AT#XRECVFROM=")):
             data = b"AT#XRECV=0,0,64,0\r"  # others may wait for ever, as documented
-        self.wire.out.clear()
-        self.wire.on_bytes(data)
-        async with asyncio.timeout(3):
-            while not (b"OK\r\n" in self.wire.out or b"ERROR" in self.wire.out):
-                await asyncio.sleep(0)
-            assert not self.bugs, (data, self.bugs)
+        return await super().command(data, timeout_s)
 
-    async def connected(self):
+    async def online(self):
         """On the network, with one connected socket."""
         await self.command(b"AT+CFUN=1\r")
         async with asyncio.timeout(3):
@@ -89,8 +34,7 @@ class Bench:
     async def alive(self):
         """Out of whatever state it is in, back to OK."""
         for _ in range(200):
-            self.wire.out.clear()
-            self.wire.on_bytes(b'"\r+++\r')
+            self.write(b'"\r+++\r')
             await asyncio.sleep(0.002)
             self.wire.on_bytes(b"AT\r")
             try:
@@ -138,10 +82,10 @@ def test_random_parameters(seed):
     keys = sorted(key for key in COMMANDS if key[0] not in QUIET)
 
     async def scenario():
-        async with Bench() as bench:
+        async with FuzzBench() as bench:
             for i in range(600):
                 if i % 20 == 0:
-                    await bench.connected()
+                    await bench.online()
                 await bench.command(line(rng, keys))
                 if rng.random() < 0.1:
                     await asyncio.sleep(0.01)  # 20 s of the modem's life
@@ -162,7 +106,7 @@ def test_random_bytes_and_random_faults(seed):
     actions = [name for name, (kind, _, _) in CATALOGUE.items() if kind == "action"]
 
     async def scenario():
-        async with Bench() as bench:
+        async with FuzzBench() as bench:
             for _ in range(300):
                 bench.wire.on_bytes(bytes(rng.choice(ALPHABET) for _ in range(rng.randrange(1, 80))))
                 if rng.random() < 0.1:

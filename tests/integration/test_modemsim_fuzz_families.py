@@ -5,21 +5,17 @@ import os
 import random
 
 import pytest
-from test_modemsim_fuzz import ALPHABET, TEXTS, Bench, Wire
+from modemsim_bench import Bench
 
-from godwit.modem.clock import SimClock
-from godwit.modem.core import Core
-from godwit.modem.events import EventLog
-from godwit.modem.faults import CATALOGUE, FaultBoard
-from godwit.modem.keystore import Nvs
-from godwit.modem.link import Resolver
+from godwit.modem.faults import CATALOGUE
 from godwit.modem.profile import personality
-from godwit.world import World
 
+ALPHABET = b'ATat+%#XCFUN=?,"0123456789;\r\n \x00\x08\x7f\xffEe'
 QUIET = {"+CPWROFF", "+QPOWD"}  # they end the dialogue by design
 NUMBERS = (0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 8, 9, 10, 17, 64, 100, 5683, -1, 99999999999999)
-MORE_TEXTS = (*TEXTS, "UDP", "servingcell", "neighbourcell", "dtls", "cacert", "priority", "UFS:a.bin", "a.bin", "*",
-              "B5620A0400000E34", "B5621340180010000080EA07010203040500000000000200000000000000FD07", "root")
+TEXTS = ("a.example", "127.0.0.1", "00ff", "", "é\xff", "x" * 200, "00100001", "26/01/02,05:04:05+08", "UDP", "*",
+         "servingcell", "neighbourcell", "dtls", "cacert", "priority", "UFS:a.bin", "a.bin", "root", "B5620A0400000E34",
+         "B5621340180010000080EA07010203040500000000000200000000000000FD07")
 START = {
     "sara_r5": ("AT+CFUN=1", "AT+UPSD=0,100,1", "AT+UPSDA=0,3", "AT+USOCR=17", 'AT+USOCO=0,"a.example",5683',
                 "AT+UGPS=1,1,67"),
@@ -37,9 +33,9 @@ VALID = {
     "bg95": (
         *START["bg95"], "AT+QISEND=0,6", "AT+QISEND=0", "AT+QIRD=0,1500", "AT+QICLOSE=0", 'AT+QFUPL="a.bin",40,60',
         'AT+QFDEL="a.bin"', 'AT+QFDWL="a.bin"', "AT+QGPS=1", "AT+QGPSEND", "AT+QGPSLOC=2", "AT+QGPSXTRA=1",
-        'AT+QGPSXTRADATA="a.bin"', 'AT+QSSLCFG="cacert",1,"a.bin"', "AT+QISTATE?", "AT+QSSLCLOSE=3", 'AT+QENG="servingcell"', "AT+CFUN=1,1",
-        'AT+QENG="neighbourcell"', 'AT+QISENDEX=0,"00ff"', 'AT+QCFG="psm/urc",1', 'AT+QIDNSGIP=1,"a.example"',
-        'AT+CPSMS=1,,,"00100001","00000000"',
+        'AT+QGPSXTRADATA="a.bin"', 'AT+QSSLCFG="cacert",1,"a.bin"', "AT+QISTATE?", "AT+QSSLCLOSE=3",
+        'AT+QENG="servingcell"', 'AT+QENG="neighbourcell"', "AT+CFUN=1,1", 'AT+QISENDEX=0,"00ff"',
+        'AT+QCFG="psm/urc",1', 'AT+QIDNSGIP=1,"a.example"', 'AT+CPSMS=1,,,"00100001","00000000"',
     ),
 }  # fmt: skip
 SEEN = {
@@ -52,24 +48,7 @@ class FamilyBench(Bench):
     """A whole modem of a family in this process, at 2000 times the speed of life."""
 
     def __init__(self, family):
-        self.family = family
-        package = personality(family)
-        self.clock = SimClock(World(None), 2000, patience_s=0.01)
-        log = EventLog(self.clock, quiet=True)
-        self.faults = FaultBoard(1)
-        resolver = Resolver(["a.example:5683=127.0.0.1:9"])
-        self.core = Core(self.clock, log, self.faults, Nvs(), resolver, profile=package.PROFILE, imei="352656100000001",
-                         timing={"rrc_inactivity": 0.0})
-        self.wire = Wire()
-        self.session = package.Session(self.core, self.wire)
-        self.bugs = []
-
-    async def __aenter__(self):
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.bugs.append(context))
-        self.timers = asyncio.create_task(self.clock.run())
-        self.session.boot(first=True)
-        await self.awake()
-        return self
+        super().__init__(family, timing={"rrc_inactivity": 0.0})  # idle at once, so that PSM comes soon
 
     async def awake(self):
         """Out of PSM, reboots and prompts."""
@@ -82,12 +61,11 @@ class FamilyBench(Bench):
                 assert not self.bugs, self.bugs
                 await asyncio.sleep(0.0005)
 
-    async def command(self, data):
+    async def command(self, data, timeout_s=5):
         """Send one line; there must be a final result, or a prompt that takes what it asks for and gives one."""
         await self.awake()
-        self.wire.out.clear()
-        self.wire.on_bytes(data)
-        async with asyncio.timeout(5):
+        self.write(data)
+        async with asyncio.timeout(timeout_s):
             while not any(end in self.wire.out for end in (b"OK\r\n", b"ERROR", b"SEND FAIL")):
                 assert not self.bugs, (data, self.bugs)
                 if self.session.in_data_mode:
@@ -107,8 +85,7 @@ class FamilyBench(Bench):
         """From whatever state, back to OK."""
         for _ in range(100):
             await self.awake()
-            self.wire.out.clear()
-            self.wire.on_bytes(b'"\r\rAT\r')
+            self.write(b'"\r\rAT\r')
             try:
                 async with asyncio.timeout(0.1):
                     while not self.wire.out.endswith(b"\r\nOK\r\n"):
@@ -124,7 +101,7 @@ def parameter(rng):
     kind = rng.randrange(8)
     if kind < 5:
         return str(rng.choice(NUMBERS))
-    return ("", '"%s"' % rng.choice(MORE_TEXTS), "0xC02B")[kind - 5]
+    return ("", '"%s"' % rng.choice(TEXTS), "0xC02B")[kind - 5]
 
 
 def line(rng, keys, valid):

@@ -170,7 +170,10 @@ class Core:
                 self.notify("storm", i)
 
     def fault_changed(self, name):
-        """A fault has been set or cleared: the world takes notice at once where it would."""
+        """A fault has been set or cleared: the world takes notice where it would, as soon as it is not busy."""
+        asyncio.get_running_loop().call_soon(self._take_notice, name)
+
+    def _take_notice(self, name):
         if name in ("no_coverage", None):
             self.radio.refresh_cell()
         if name in ("no_sim", "sim_failure", None):

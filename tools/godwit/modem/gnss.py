@@ -6,11 +6,13 @@ Owned by Core; statuses are those of #XGNSS (modems.md 2A.8).
 """
 
 import dataclasses
+import time
 
 from godwit.modem import agnss, xtra
 from godwit.modem.sky import ENOUGH, LASTS_S, Knowledge
 
 STOPPED, STARTED, WOKEN, TIMED_OUT, FIXED = range(5)
+_TELLING_S = 0.2  # real seconds between two items of assistance, at most
 TRACKING = -1  # in place of an interval: until it is stopped, fixes are made when they are asked for
 
 @dataclasses.dataclass
@@ -44,6 +46,7 @@ class Receiver:
         self._helped = {}
         self.fix = None  # the last one since the start
         self._on_since_ms = None
+        self._told = 0.0  # real time of the last assistance
 
     # what is
 
@@ -150,8 +153,15 @@ class Receiver:
             self._resumed_ms = None
         if free:
             self._resumed_ms = self._core.clock.now_ms()
-            # Nobody waits for the second fix of a receiver that makes one after the other.
-            self._fix_timer = self._core.clock.later(self._left_s, self._try_fix, drives=self.fix is None)
+            self._fix_timer = self._core.clock.later(self._left_s, self._try_fix, drives=self._awaited)
+
+    def _awaited(self):
+        """Does the host do nothing but wait for the fix?
+
+        Nobody waits for the second one of a receiver that makes one after the other; and while assistance comes item by
+        item the world does not hurry, or the time that a slow host takes for it would count many times.
+        """
+        return self.fix is None and time.monotonic() - self._told > _TELLING_S
 
     def _cancel(self):
         for timer in (self._fix_timer, self._end_timer, self._wake_timer):
@@ -223,6 +233,7 @@ class Receiver:
         for kind, count in taken.items():
             self._helped[kind] = self._helped.get(kind, 0) + count
         self._core.log.event("agnss", **entry)
+        self._told = time.monotonic()
         self._sooner()
 
     def hint_time(self, unix_s):

@@ -9,6 +9,7 @@ FAMILIES = {
     "sara_r5": "godwit.modem.ublox",
     "bg95": "godwit.modem.quectel",
     "sim7080": "godwit.modem.simcom",
+    "gnss": "godwit.modem.standalone",  # no modem: a u-blox receiver on a UART of its own
 }
 
 # CFUN: value -> (LTE on, GNSS on, UICC on); None leaves as it is. Those of TS 27.007; GNSS has its own switch.

@@ -114,7 +114,11 @@ def load(path):
         value = tomllib.loads(text.decode()) if Path(path).suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise ScenarioError(f"{path}: {exc}") from exc
-    rules = value.get("rules") if isinstance(value, dict) else value
+    return load_rules(value.get("rules") if isinstance(value, dict) else value, path)
+
+
+def load_rules(rules, path):
+    """The rules of a list of {"when", "do"}; `path` is for the error. Raises ScenarioError."""
     if not isinstance(rules, list) or len(rules) > _MAX_RULES:
         raise ScenarioError(f"{path}: a list of rules is expected")
     return [_rule(item, f"{path}, rule {number}") for number, item in enumerate(rules, 1)]
