@@ -32,6 +32,7 @@ class Session:
         self.reader = None
         self.text = False
         self.acks = False  # it says what it makes of assistance
+        self.timed = False  # it knows the time, or was told
         self.last = None  # the time of week, as bytes, of the fix that was handed over last
         self.pvt = self.orbits = self.mga = self.ack = None
         self._parser = Parser(self._on_frame, self._on_text)

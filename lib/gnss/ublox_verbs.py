@@ -64,7 +64,8 @@ async def gnss_start(receiver, interval_s=0, timeout_s=120, forward=True):
 
         session.reader = Reader()
     else:
-        if ubx.when(pvt) is None:  # with its clock it has lost its memory
+        session.timed = ubx.when(pvt) is not None
+        if not session.timed:  # with its clock it has lost its memory
             receiver.given.clear()
             receiver.placed = False
         for frame in (_ACKS_NEW, _acks_old(2), _acks_old(0)):
@@ -138,14 +139,13 @@ async def gnss_need(receiver, timeout_ms):
     if session.reader:
         return None
     pvt = await session.poll(ubx.POLL_PVT, "pvt", 2)
-    timed = pvt is not None and ubx.when(pvt) is not None
+    session.timed = session.timed or pvt is not None and ubx.when(pvt) is not None
     now_s = clock.now()
-    if not timed and now_s is not None:
+    if now_s is not None:
         await gnss_hint(receiver, now_s, None)
-        timed = True
     orbits = await session.poll(ubx.POLL_ORB, "orbits", 1)
     held = ubx.orbits(orbits) if orbits else None
-    return receiver.given.need(now_s, timed, receiver.placed, held)
+    return receiver.given.need(now_s, session.timed, receiver.placed, held)
 
 
 async def gnss_hint(receiver, unix_s, place):
@@ -155,10 +155,11 @@ async def gnss_hint(receiver, unix_s, place):
     session = _running(receiver)
     if session.reader:
         return
-    if session.pvt and ubx.when(session.pvt) is not None:
+    if session.timed:
         unix_s = None
     for frame in hints(unix_s, place):
         await _give(receiver, session, frame)
+    session.timed = session.timed or unix_s is not None
 
 
 async def agnss_inject(receiver, blob):
