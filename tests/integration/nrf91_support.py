@@ -1,6 +1,7 @@
-"""The device side of tests with the modem simulator: lib/modem/nrf91 in a MicroPython process.
+"""The device side of tests with the modem simulator: a driver in a MicroPython process.
 
-Its scenarios are in tests/device/nrf91_device.py. Used by test_modem_nrf91.py and test_cid.py.
+Its scenarios are in tests/device/nrf91_device.py, or another `script`. Used by test_modem_nrf91.py, test_cid.py and
+test_modem_sara_r5.py.
 """
 
 import contextlib
@@ -16,13 +17,12 @@ from godwit.places import REPO as ROOT
 class Device:
     """The MicroPython process; `found` gathers what it told, in order."""
 
-    def __init__(self, pty, scenario, *args, bits="32", heap="160k"):
+    def __init__(self, pty, scenario, *args, bits="32", heap="160k", script="nrf91_device.py"):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MICROPY"))}
         env["MICROPYPATH"] = f"{ROOT / 'lib'}:.frozen"
         program = [BUILD / "bin" / f"micropython{bits}", "-X", f"heapsize={heap}"]
-        script = ROOT / "tests" / "device" / "nrf91_device.py"
         self.process = subprocess.Popen(
-            [*map(str, program), str(script), pty, scenario, *map(str, args)],
+            [*map(str, program), str(ROOT / "tests" / "device" / script), pty, scenario, *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=env,

@@ -11,7 +11,7 @@ from modem.endpoint import SEND_MS
 from modem.pull import PullEndpoint
 
 _MTU = const(1024)  # what one +USOWR takes, and one +USORF gives: the rest of a longer datagram is lost
-_SETTLE_MS = const(50)  # bytes that follow the prompt sooner get lost
+_SETTLE_MS = const(60)  # bytes that follow the prompt within 50 get lost, and a tick is not exact
 _FETCH_MS = const(10000)
 
 

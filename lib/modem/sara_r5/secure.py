@@ -55,7 +55,7 @@ async def _certificate(modem, sec_tag, ca):
         for old in stored:
             await attempt(modem, 'AT+USECMNG=2,0,"%s"' % old, b"+USECMNG:", timeout_ms=_STORE_MS)
         cmd = 'AT+USECMNG=0,0,"%s",%d' % (name, len(ca))
-        await modem.at.command(cmd, b"+USECMNG:", timeout_ms=_STORE_MS, data=(None, ca), pause_ms=50, prompt=b">")
+        await modem.at.command(cmd, b"+USECMNG:", timeout_ms=_STORE_MS, data=(None, ca), pause_ms=60, prompt=b">")
     return name
 
 
