@@ -8,6 +8,7 @@ import struct
 
 from micropython import const
 
+from gnss.answer import Answer
 from gnss.date import fields
 from gnss.ubx import frame
 from gnss.walk import SIZES
@@ -57,72 +58,23 @@ def frames(blob, age_ms=0):
     `blob`: an answer of schema 1 as bytes-like, or the list of its chunks. `age_ms`: how old it is. Elements that have
     no counterpart are left out, as are empty ephemerides (of predictions), a location of unknown accuracy, and almanacs
     when each of their satellites has an ephemeris. ValueError, before the first frame: no schema 1, or cut off."""
-    chunks = [memoryview(chunk) for chunk in (blob if isinstance(blob, (list, tuple)) else (blob,))]
-    sections = _sections(chunks)
+    answer = Answer(blob)
     buf = bytearray(76)
     mv = memoryview(buf)
-    element = memoryview(bytearray(62))
     seen = {}  # element type -> satellites
     for kind in _COVERED:
         for of in (kind, _COVERED[kind]):
             seen[of] = 0
-            for _ in _elements(chunks, sections, of, element):
+            for element in answer.each(of):
                 if not _empty(element, SIZES[of]):
                     seen[of] |= 1 << (element[0] & 63)
     for kind in _ORDER:
         if kind in _COVERED and not seen[kind] & ~seen[_COVERED[kind]]:
             continue
-        for _ in _elements(chunks, sections, kind, element):
+        for element in answer.each(kind):
             n = _make(buf, kind, element, age_ms)
             if n:
                 yield mv[:n]
-
-
-def _sections(chunks):
-    """-> [(element type, count, where its elements begin)], up to the first type that nobody knows."""
-    size = sum([len(chunk) for chunk in chunks])
-    head = memoryview(bytearray(3))
-    _copy(chunks, 0, head, 1)
-    if not size or head[0] != 1:
-        raise ValueError("not schema 1")
-    found = []
-    at = 1
-    while at < size:
-        if at + 3 > size:
-            raise ValueError("cut off")
-        _copy(chunks, at, head, 3)
-        kind = head[0]
-        if kind >= len(SIZES) or not SIZES[kind]:
-            break
-        count = head[1] | head[2] << 8
-        found.append((kind, count, at + 3))
-        at += 3 + count * SIZES[kind]
-    if at > size:
-        raise ValueError("cut off")
-    return found
-
-
-def _elements(chunks, sections, kind, element):
-    """Generator that puts the elements of one type into `element`, one by one."""
-    for found, count, at in sections:
-        if found == kind:
-            for _ in range(count):
-                _copy(chunks, at, element, SIZES[kind])
-                yield
-                at += SIZES[kind]
-
-
-def _copy(chunks, at, into, n):
-    """`n` bytes from `at` on, counted over all chunks."""
-    done = 0
-    for chunk in chunks:
-        if at < len(chunk) and done < n:
-            take = min(n - done, len(chunk) - at)
-            into[done : done + take] = chunk[at : at + take]
-            done += take
-            at = 0
-        elif at >= len(chunk):
-            at -= len(chunk)
 
 
 def _empty(element, n):

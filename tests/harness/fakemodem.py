@@ -12,6 +12,7 @@ from time import ticks_diff, ticks_ms
 _OK = b"\r\nOK\r\n"
 COUNTED = {
     "AT#XSEND=": (3, _OK, b"\r\n#XDATAMODE: 0\r\n"),
+    "AT#XAGNSS=": (0, _OK, b"\r\n#XDATAMODE: 0\r\n"),
     "AT#XAGNSSP=": (0, _OK, b"\r\n#XDATAMODE: 0\r\n"),
     "AT+USOWR=": (1, b"\r\n@", _OK),
     "AT+USOST=": (3, b"\r\n@", _OK),

@@ -24,6 +24,7 @@ _WANTED_BY = {
     "modem/rtc.py": ("bg95", "sim7080"),
     "gnss/agnss_nrf91.py": ("nrf91",),
     "gnss/agnss_ubx.py": ("sara_r5", "ublox"),
+    "gnss/answer.py": ("nrf91", "sara_r5", "ublox"),
     "gnss/ubx": ("sara_r5", "ublox"),
     "gnss/nmea.py": ("ublox",),
     "gnss/date.py": (*_FETCHED, "ublox"),

@@ -120,8 +120,19 @@ async def agnss_inject(modem, blob):
             room = _BURST
         bursts.append(view)
         room -= len(view)
+    try:
+        await _push(modem, "AT#XAGNSSP=%d" % total, bursts)
+    except ATError as refusal:
+        if refusal.text != "ERROR":
+            raise
+        from modem.nrf91.agnss import push  # a build without the bulk command, which says so at once
+
+        await push(modem, chunks, _push)
+
+
+async def _push(modem, cmd, bursts):
     await modem.at.command(
-        "AT#XAGNSSP=%d" % total,
+        cmd,
         timeout_ms=_INJECT_MS,
         data=bursts,
         pause_ms=modem.burst_pause_ms,
