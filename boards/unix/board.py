@@ -95,6 +95,19 @@ def _modem_power():
 modem_power = _modem_power()
 
 
+def gnss():
+    """-> the receiver on the serial line that GODWIT_GNSS names (`godwit modem --family gnss`), or None."""
+    path = os.getenv("GODWIT_GNSS")
+    if not path:
+        return None
+    from at.tty import prepare
+    from gnss.ublox import Receiver
+
+    stream = open(path, "r+b")
+    prepare(stream)
+    return Receiver(stream)
+
+
 def journal_device():
     return flashdev.journal(os.getenv("GODWIT_FLASH"))
 

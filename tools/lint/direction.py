@@ -41,7 +41,7 @@ ARROWS = {
     "boot": {"bootsel"},  # must start whatever the slots hold, so these two stand alone
     "bootsel": set(),
     "main": {"app", "boot", "bootsel"},
-    "board": {"at", "flashdev", "log", "modempower", "net"},
+    "board": {"at", "flashdev", "gnss", "log", "modempower", "net"},
     "flashdev": set(),
     "modempower": set(),
     "_boot": {"boot", "flashdev", "main", "modempower"},
