@@ -5,13 +5,13 @@ from errno import ECONNABORTED, ETIMEDOUT
 
 from harness import sara_script
 from harness.sara_script import ERROR, errno_of, said
+from modem.pem import name
 from modem.sara_r5.cells import parse_ucged
-from modem.sara_r5.secure import certificate_name
 
 SEARCHING = {"stat": 2, "tac": None, "eci": None, "rat": None}
 CME3 = b"\r\n+CME ERROR: 3\r\n"
 CA = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-NAME = certificate_name(42, CA)
+NAME = name(42, CA)
 
 
 def drive(body, answers=None, timeout_s=8):
@@ -29,11 +29,11 @@ class Secure(unittest.TestCase):
 
     def test_first_time(self):
         """The certificate is stored, one of before goes, and each thing is verified."""
-        listed = {"AT+USECMNG=3": said(b'"CA","42-0123","Some CA","2030/01/01"', b'"CA","7-42-1","x","y"')}
+        listed = {"AT+USECMNG=3": said(b'"CA","ca42_0123.pem","Some CA","2030/01/01"', b'"CA","ca7_42.pem","x","y"')}
         got, sent, payloads = self.open(listed)
         wanted = [
             "AT+USECMNG=3",
-            'AT+USECMNG=2,0,"42-0123"',
+            'AT+USECMNG=2,0,"ca42_0123.pem"',
             'AT+USECMNG=0,0,"%s",%d' % (NAME, len(CA)),
             "AT+USECPRF=0",
             "AT+USECPRF=0,0,2",
@@ -54,9 +54,10 @@ class Secure(unittest.TestCase):
             self.assertEqual((got, payloads, sent[1]), (None, [], "AT+USECPRF=0"))
 
     def test_stored_by_somebody_else(self):
-        got, sent, _ = self.open({"AT+USECMNG=3": said(b'"CA","42-x","",""')}, ca=None)
-        self.assertEqual(got, None)
-        self.assertIn('AT+USECPRF=0,3,"42-x"', sent)
+        for stored in ("ca42.pem", NAME):
+            got, sent, _ = self.open({"AT+USECMNG=3": said(b'"CA","%s","",""' % stored.encode())}, ca=None)
+            self.assertEqual(got, None)
+            self.assertIn('AT+USECPRF=0,3,"%s"' % stored, sent)
 
     def test_no_certificate_no_connection(self):
         got, sent, _ = self.open(ca=None)
@@ -71,7 +72,7 @@ class Secure(unittest.TestCase):
         store = 'AT+USECMNG=0,0,"%s",%d' % (NAME, len(CA))
         for refused in ("AT+USOSEC=0,1,0", "AT+USECPRF=0,0,2", 'AT+USECPRF=0,4,"coap.nrfcloud.com"', store):
             got, sent, _ = self.open({refused: ERROR})
-            self.assertTrue(got is not None)
+            self.assertEqual(got, ECONNABORTED)
             self.assertTrue('AT+USOCO=0,"192.0.2.10",5684' not in sent)
 
 

@@ -3,13 +3,14 @@
 Called through modem.family.Family and by modem.sara_r5.secure; what stays is the endpoint. RAM: none.
 """
 
-from errno import ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH
+from errno import ECONNABORTED, ECONNREFUSED, EHOSTUNREACH
 
 from micropython import const
 
 from at.errors import ATError
 from at.fields import scan_int, split
 from modem.convert import quotable
+from modem.handles import keep
 from modem.link import attempt
 from modem.sara_r5.endpoint import Endpoint
 
@@ -68,12 +69,7 @@ async def _open(modem, address, port, profile, timeout_ms):
     if profile is not None:
         await at.command("AT+USOSEC=%d,1,%d" % (handle, profile), b"+USOSEC:", timeout_ms=5000)
     await at.command('AT+USOCO=%d,"%s",%d' % (handle, address, port), timeout_ms=timeout_ms)
-    if handle not in modem.orphans:  # the modem restarted just now, or its bearer went
-        raise OSError(ECONNRESET, "lost while opening")
-    endpoint = Endpoint(modem, handle)
-    modem.orphans.remove(handle)
-    modem.endpoints[handle] = endpoint
-    return endpoint
+    return keep(modem, Endpoint(modem, handle))
 
 
 async def _close_orphans(modem):
