@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from fuzz import corpus, live
+from fuzz import corpus, corpus_gnss, live
 from godwit import squeeze
 
 REPO = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ QUIET_S = 120  # without a line from the device, which has one for each batch: t
 GROWTH = 256  # bytes of heap; the least of the first and of the last batches are compared, when there are enough
 DEAD = 1300  # bytes of a dead datagram, which a collection may keep for some batches in a row
 FEW = 24  # batches of one device
-_HOST = ("__main__", "campaign", "corpus", "hostile", "live")  # what stays on the host
+_HOST = ("__main__", "campaign", "corpus", "corpus_gnss", "hostile", "live")  # what stays on the host
 
 
 class Campaign:
@@ -44,6 +44,9 @@ CAMPAIGNS = {
     "codec": Campaign("codec_device", "64k", corpus.coap, 1280, 2000, 1_000_000),
     "cbor": Campaign("cbor_device", "64k", corpus.cbor, 384, 2000, 1_000_000),
     "cbor-long": Campaign("cbor_device", "160k", corpus.cbor, 2048, 2000, 200_000),
+    "nmea": Campaign("gnss_device", "64k", corpus_gnss.nmea, 384, 2000, 200_000, what="nmea"),
+    "ubx": Campaign("gnss_device", "64k", corpus_gnss.ubx, 384, 2000, 200_000, what="ubx"),
+    "agnss": Campaign("gnss_device", "64k", corpus_gnss.agnss, 640, 1000, 200_000, what="agnss"),
     "compose": Campaign("compose_device", "64k", list, 1280, 1000, 200_000),
     # Of these heaps the code of lib/coap takes 32 KB and the script 12 KB. In the smaller one memory does run out.
     "client": Campaign("client_device", "80k", corpus.coap, 1280, 1000, 100_000),
@@ -79,7 +82,7 @@ class Report:
 def build(folder, lib=REPO / "lib"):
     """Compile what the device needs into `folder` as a release does, squeezed and with -O3: it all lives in 64 KB."""
     sources = {}
-    for path in [*(lib / "cbor").glob("*.py"), *(lib / "coap").glob("*.py")]:
+    for path in [path for package in ("cbor", "coap", "gnss") for path in (lib / package).glob("*.py")]:
         sources[str(path.relative_to(lib))] = path.read_text()
     for path in HERE.glob("*.py"):
         if path.stem not in _HOST:

@@ -31,7 +31,17 @@ def built(tmp_path_factory):
     return folder
 
 
-SLICES = {"codec": 60000, "cbor": 60000, "cbor-long": 20000, "compose": 20000, "client": 4000, "client-64k": 3000}
+SLICES = {
+    "codec": 60000,
+    "cbor": 60000,
+    "cbor-long": 20000,
+    "compose": 20000,
+    "client": 4000,
+    "client-64k": 3000,
+    "nmea": 1600,
+    "ubx": 3200,
+    "agnss": 1600,
+}
 
 
 @pytest.mark.parametrize(("name", "inputs"), SLICES.items())
