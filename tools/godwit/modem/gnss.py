@@ -12,7 +12,7 @@ from godwit.modem import agnss, xtra
 from godwit.modem.sky import ENOUGH, LASTS_S, Knowledge
 
 STOPPED, STARTED, WOKEN, TIMED_OUT, FIXED = range(5)
-_TELLING_S = 0.2  # real seconds between two items of assistance, at most
+_TELLING_S = 0.2  # real seconds between two items of assistance, or two packets, at most
 TRACKING = -1  # in place of an interval: until it is stopped, fixes are made when they are asked for
 
 @dataclasses.dataclass
@@ -158,10 +158,10 @@ class Receiver:
     def _awaited(self):
         """Does the host do nothing but wait for the fix?
 
-        Nobody waits for the second one of a receiver that makes one after the other; and while assistance comes item by
-        item the world does not hurry, or the time that a slow host takes for it would count many times.
+        Nobody waits for the second one of a receiver that makes one after the other; and while assistance is fetched,
+        or comes item by item, the world does not hurry, or the time a slow host takes for it would count many times.
         """
-        return self.fix is None and time.monotonic() - self._told > _TELLING_S
+        return self.fix is None and time.monotonic() - max(self._told, self._core.radio.heard) > _TELLING_S
 
     def _cancel(self):
         for timer in (self._fix_timer, self._end_timer, self._wake_timer):

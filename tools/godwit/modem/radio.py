@@ -8,6 +8,8 @@ ask `pdn_up` and report traffic with `activity()`.
 """
 
 
+import time
+
 from godwit.modem.sim import READY
 from godwit.modem.timing import active_time_s, periodic_time_s
 
@@ -25,6 +27,7 @@ class Radio:
         self._timers = {}
         self._waiting = []  # packets that wait for the RRC connection
         self._connected_since_ms = 0
+        self.heard = 0.0  # real time of the last packet
         self._clear()
 
     def _clear(self):
@@ -180,6 +183,7 @@ class Radio:
 
     def activity(self, send=None):
         """A packet goes up (`send` is called once the connection stands) or has come down (no `send`)."""
+        self.heard = time.monotonic()
         if not self.pdn_up or not self.registered:
             return
         if send and self._core.lte_blocked():
