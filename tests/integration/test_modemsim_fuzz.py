@@ -33,6 +33,8 @@ class FuzzBench(Bench):
 
     async def alive(self):
         """Out of whatever state it is in, back to OK."""
+        if self.session.off == "off":  # faults press the power key, or take the power
+            self.faults.apply("pwrkey")
         for _ in range(200):
             self.write(b'"\r+++\r')
             await asyncio.sleep(0.002)

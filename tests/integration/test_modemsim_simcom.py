@@ -1,6 +1,9 @@
 """The simulated SIM7080 at the wire: transcript, cells, files, DTLS, GNSS with predictions, power (modems.md 2B)."""
 
+import functools
+import http.server
 import socket
+import threading
 import time
 
 import pytest
@@ -12,6 +15,13 @@ from godwit.modem import xtra
 NAME = "coap.example"
 XTRA_URL = "http://iot2.xtracloud.net/xtra3gr_72h.bin"
 POISON = b"\r\nOK\r\n\r\n+CME ERROR: 3\r\n> \x1a+++\x00\xff"
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and keeps quiet about it."""
+
+    def log_message(self, *args):
+        pass
 
 
 @pytest.fixture
@@ -276,6 +286,25 @@ def test_predictions_need_a_file_and_the_time(tmp_path):
         assert hours in ("69", "70") and whole == "72"
 
 
+def test_download_from_a_server(tmp_path):
+    """A real one behind a name; what is not there, and what is nobody's name."""
+    (tmp_path / "x.bin").write_bytes(POISON)
+    handler = functools.partial(Silent, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        try:
+            with started(tmp_path, "--resolve", f"files.example:80=127.0.0.1:{site.server_port}") as modem:
+                terminal = online(modem)
+                for url, said in (("http://files.example/x.bin", b"200,%d" % len(POISON)),
+                                  ("http://files.example/y.bin", b"404,0"), ("http://no.such/x.bin", b"603,0")):
+                    terminal.write(f'AT+HTTPTOFS="{url}","/customer/x.bin"\r'.encode())
+                    terminal.exactly(b"\r\nOK\r\n\r\n+HTTPTOFS: %s\r\n" % said)
+                terminal.ok("AT+CFSINIT")
+                assert terminal.ok('AT+CFSGFIS=3,"x.bin"') == [f"+CFSGFIS: {len(POISON)}"]
+        finally:
+            site.shutdown()
+
+
 def test_power_key_toggles_and_boot_lines_come_at_a_fixed_speed(modem):
     terminal = registered(modem)
     terminal.ok("AT+IPR=115200")
@@ -318,6 +347,8 @@ def asleep_and_awake(modem):
     assert b"RDY" not in terminal.buffer
     terminal.ok("ATE0")
     assert terminal.ok("AT+CAOPEN?") == []  # volatile things are gone
+    modem.event("bearer_up", count=2)
+    assert terminal.ok("AT+CGPADDR=1") == ['+CGPADDR: 1,"10.81.7.2"']  # the network has remembered the address
     assert terminal.ok("AT+CPSMS?") == ['+CPSMS: 1,,,"00100001","00000000"']
 
 

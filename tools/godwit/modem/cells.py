@@ -107,6 +107,11 @@ def rsrp_dbm(index):
     return index - 141 if index > 0 else index - 140
 
 
+def rsrp_index(dbm):
+    """dBm to RSRP index, within 1..97."""
+    return min(max(dbm + 141, 1), 97)
+
+
 def rssi_dbm(rsrp):
     """RSSI that fits an RSRP in dBm: -92 gives -62, -108 gives -75, -115 gives -80 (modems.md 2B.3)."""
     return round(0.8 * rsrp + 11.6)

@@ -5,10 +5,11 @@ everything unsolicited. What a power cut forgets and what the NVM keeps is decid
 """
 
 import asyncio
+import dataclasses
 import uuid
 
 from godwit.modem import upsets
-from godwit.modem.cells import Route
+from godwit.modem.cells import Route, rsrp_index
 from godwit.modem.gnss import Receiver
 from godwit.modem.keystore import public_pem
 from godwit.modem.measure import measure
@@ -45,6 +46,7 @@ class Core:
         self.net = SocketTable(self, resolver, engine)
         self.gnss = Receiver(self)
         self.measurement = None  # the task of a running %NCELLMEAS
+        self._tau = None  # the timer of the sleep that has ended the UART
         self._forget()
         faults.on_action = self.act
         faults.on_change = self.fault_changed
@@ -61,7 +63,10 @@ class Core:
 
     def spot(self):
         """Where the node is now."""
-        return self._route.spot(self.clock.now_ms())
+        spot, dbm = self._route.spot(self.clock.now_ms()), self.faults.state().get("signal")
+        if dbm is None or spot.cell is None:
+            return spot
+        return dataclasses.replace(spot, cell=dataclasses.replace(spot.cell, rsrp=rsrp_index(dbm)))
 
     def uptime_ms(self):
         """Milliseconds since power-on, in world time."""
@@ -163,6 +168,9 @@ class Core:
             self.net.poison()
         elif name == "cereg_cycle":
             upsets.cycle(self)
+        elif name == "brownout":
+            self.notify("brownout")
+            self.on_power("off")
         elif name in ("pwrkey", "dtr"):
             self.on_key(name, arg)
         elif name == "storm":
@@ -174,7 +182,7 @@ class Core:
         asyncio.get_running_loop().call_soon(self._take_notice, name)
 
     def _take_notice(self, name):
-        if name in ("no_coverage", None):
+        if name in ("no_coverage", "signal", None):
             self.radio.refresh_cell()
         if name in ("no_sim", "sim_failure", None):
             upsets.sim_changed(self)
@@ -263,15 +271,14 @@ class Core:
     def deep_sleep(self, seconds):
         """PSM: nothing answers until PWRKEY, or until the TAU timer has run out."""
         self.on_power("psm")
-        self.clock.later(seconds, self._tau, drives=False)
-
-    def _tau(self):
-        self.on_key("tau", None)
+        self._tau = self.clock.later(seconds, self.on_key, "tau", None, drives=False)
 
     def power_cut(self, history=False):
         """All RAM is lost. The personality boots afterwards. `history`: the network still knows us (PSM)."""
         for task in list(self._tasks):
             task.cancel()
+        if self._tau:
+            self._tau.cancel()
         self.measurement = None
         self.gnss.power_cut()
         self.radio.forget(history)

@@ -308,6 +308,11 @@ class Line:
         return self.noise[i % len(self.noise)]
 
     @property
+    def off(self):
+        """Why nothing answers: off, sleep, doze, psm; None when something does."""
+        return self._off
+
+    @property
     def in_data_mode(self):
         """Does the host's next byte belong to a payload?"""
         return self._phase is not None

@@ -23,6 +23,7 @@ class Radio:
         self._clock = core.clock
         self._serial = 1  # last octet of our address; a new one with each PDN
         self._history = False
+        self._kept = None  # the address, when PSM has ended everything else
         self._task = None
         self._timers = {}
         self._waiting = []  # packets that wait for the RRC connection
@@ -88,6 +89,7 @@ class Radio:
 
     def forget(self, history=False):
         """Power was off: no search history (but after PSM)."""
+        self._kept = self.ip if history else None
         self.stop(announce=False)
         self._history = history and self._history
 
@@ -140,8 +142,9 @@ class Radio:
         self._core.notify("cnec_emm", cause)
 
     def _pdn_activate(self):
-        self._serial = self._serial % 250 + 1
-        self.ip = f"10.81.7.{self._serial}"
+        if self._kept is None:
+            self._serial = self._serial % 250 + 1
+        self.ip, self._kept = f"10.81.7.{self._serial}", None
         self.pdn_up = self._core.profile.auto_pdn
         self._core.notify("cgev", f"ME PDN ACT {self._core.profile.context}")
         self._core.log.event("pdn_up" if self.pdn_up else "bearer_up", ip=self.ip)

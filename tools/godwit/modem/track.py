@@ -12,7 +12,7 @@ import dataclasses
 import math
 import zlib
 
-from godwit.modem.cells import PLACES, Cell, Spot, rsrp_dbm
+from godwit.modem.cells import PLACES, Cell, Spot, rsrp_dbm, rsrp_index
 
 _REACH_KM = 12
 _LAT_STEP, _LON_STEP = 0.06, 0.10  # a square is about 6.5 km wide in the middle of Europe
@@ -132,5 +132,4 @@ def _faded(cell, distance_km):
 
 
 def _levelled(cell, dbm):
-    index = min(max(dbm + 141, 1), 97)
-    return dataclasses.replace(cell, rsrp=index, snr=max(cell.snr + (dbm - rsrp_dbm(cell.rsrp)) // 2, 6))
+    return dataclasses.replace(cell, rsrp=rsrp_index(dbm), snr=max(cell.snr + (dbm - rsrp_dbm(cell.rsrp)) // 2, 6))

@@ -95,6 +95,7 @@ _LINES = {
     "cgev": lambda dev, text: f"+CGEV: {text}" if dev.core.reports["cgerep"] else None,
     "xtime": _time,
     "sim": _card,
+    "brownout": lambda dev: ["UNDER-VOLTAGE WARNNING", "UNDER-VOLTAGE POWER DOWN"],
     "sleep": _sleep,
     "pdn": lambda dev, up: f"+APP PDP: 0,{'ACTIVE' if up else 'DEACTIVE'}",
     "rx": cmd_socket.received,
