@@ -63,6 +63,7 @@ async def _find(visit, how):
     await receiver.gnss_start(timeout_s=timeout_s)
     try:
         how = await _help(visit) or how
+        visit.step()  # what has helped is gone while we wait
         return await receiver.gnss_fix(timeout_s * 1000), how
     finally:
         await receiver.gnss_stop()
