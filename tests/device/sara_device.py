@@ -167,7 +167,7 @@ async def heap(m, host, port):
 
 async def main():
     made = modem.load("sara_r5")(open(sys.argv[1], "r+b"), log=lambda text: tell("log", text))
-    made.retry_ms = 50  # the modem's time runs faster than ours
+    made.retry_ms = 10  # the modem's time runs faster than ours
     made.on_lost = lambda why: tell("lost", why)
     await globals()[sys.argv[2]](made, *sys.argv[3:])
 

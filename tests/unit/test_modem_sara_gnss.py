@@ -206,7 +206,7 @@ class Assistance(unittest.TestCase):
             self.assertEqual(receiver.got, [UTC, IONO])
 
     def test_a_busy_receiver(self):
-        receiver = M8(busy=3)
+        receiver = M8(busy=4)
         got = with_receiver(lambda m, fake: errno_of(m.agnss_inject(BLOB)), receiver)[0]
         self.assertEqual((got, receiver.got), (None, [UTC, IONO]))
         receiver = M8(busy=1000)

@@ -19,7 +19,7 @@ class Modem(Family):
     """See modem.family.Family."""
 
     family = "sara_r5"
-    retry_ms = 500  # between two tries of what is not ready: a busy receiver (modems.md 2D.5), the bearer
+    retry_ms = 100  # before what was not ready is tried again, then twice as long, and so on: 1.5 s for a busy receiver
 
     def __init__(self, stream, *, power=None, log=None, baud=115200):
         super().__init__(stream, power, log, baud, announcers=_ANNOUNCERS, size=_LINE)

@@ -84,7 +84,7 @@ async def _give_all(modem, source, now_s):
 async def _give(modem, one):
     """-> whether the receiver took the frame, or did not say otherwise."""
     code = None
-    for _ in range(_TRIES):
+    for tries in range(_TRIES):
         reply = await exchange(modem, one)
         code = accepted(reply[2], one) if reply and reply[:2] == _MGA_ACK else None
         if code == _NO_TIME:
@@ -94,7 +94,7 @@ async def _give(modem, one):
             for hint in hints(now_s, None):
                 await exchange(modem, hint)
         elif code == _NOT_READY:
-            await asyncio.sleep_ms(modem.retry_ms)
+            await asyncio.sleep_ms(modem.retry_ms << tries)
         else:
             break
     return not code

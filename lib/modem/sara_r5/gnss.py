@@ -123,7 +123,7 @@ async def _ask(modem, state, left):
         tries += 1
         if tries == _TRIES:
             return None
-        await asyncio.sleep_ms(modem.retry_ms)
+        await asyncio.sleep_ms(modem.retry_ms << tries)
     try:
         line = await state.fix.wait(left)
     except OSError as error:

@@ -17,7 +17,8 @@ READY = None  # it says nothing when it has started
 READY_MS = const(12000)
 RESET = "AT+CFUN=16"  # without a reset pin
 BATTERY = (None, None, 0)
-_POLLS = const(60)
+_POLLS = const(35)
+_POLL_MS = const(1000)
 _ACTIVATE_MS = const(150000)
 _ATTACH_MS = const(140000)
 _SELECT_MS = const(180000)
@@ -106,10 +107,12 @@ async def bearer(modem):
 
 
 async def _wait(modem, ready):
+    pause = modem.retry_ms
     for _ in range(_POLLS):
         if await ready(modem):
             return
-        await asyncio.sleep_ms(modem.retry_ms)
+        await asyncio.sleep_ms(pause)
+        pause = min(2 * pause, _POLL_MS)
     raise OSError(ETIMEDOUT, "no bearer")
 
 

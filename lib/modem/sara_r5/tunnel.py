@@ -13,23 +13,23 @@ from at.fields import split
 from gnss.ubx import unpack
 
 _ANSWER_MS = const(12000)
-_RETRIES = const(3)
+_RETRIES = const(4)
 
 
 async def exchange(modem, frame):
     """-> (class, id, payload) of the reply, or None: there was none, or it was no whole frame. ATError when the
     receiver was busy each time."""
     cmd = b'AT+UGUBX="%s"' % hexlify(frame).upper()
-    left = _RETRIES
+    tries = 0
     while True:
         try:
             lines = await modem.at.command(cmd, b"+UGUBX:", timeout_ms=_ANSWER_MS)
             break
         except ATError:
-            if not left:
+            if tries == _RETRIES:
                 raise
-            left -= 1
-            await asyncio.sleep_ms(modem.retry_ms)
+            await asyncio.sleep_ms(modem.retry_ms << tries)
+            tries += 1
     try:
         return unpack(unhexlify(split(lines[0])[0])) if lines else None
     except ValueError:  # not hex
