@@ -4,11 +4,14 @@ Frames are pyubx2's and those of modems.md 3.5; what the receiver made of them i
 """
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 from modemsim_support import running_modem
 from pynmeagps import NMEAReader
-from pyubx2 import SET, UBXMessage, UBXReader
+from pyubx2 import POLL, SET, UBXMessage, UBXReader
+
+from godwit.modem.ublox.receiver import M8, Busy
 
 VECTORS = {  # modems.md 3.5
     "time": "B5621340180010000080EA07010203040500000000000200000000000000FD07",
@@ -42,10 +45,7 @@ def tunnel(modem, frame):
 
 def switched_on(modem, aid=0):
     modem.terminal.ok(f"AT+UGPS=1,{aid},67")
-    for _ in range(100):  # busy for half a second of its time
-        if modem.terminal.at(f'AT+UGUBX="{POLL_VERSION}"').endswith("OK\r\n"):
-            return
-    raise AssertionError("busy for ever")
+    tunnel(modem, POLL_VERSION)
 
 
 def assistance(now_s, svs=range(1, 10)):
@@ -106,6 +106,25 @@ def test_what_is_refused(modem):
     modem.ask(fault="gnss_busy", count=1)
     assert terminal.at(f'AT+UGUBX="{POLL_VERSION}"') == "\r\n+CME ERROR: 3\r\n"
     assert tunnel(modem, POLL_VERSION).identity == "MON-VER"
+
+
+def test_a_restart_takes_a_while():
+    now_ms = [1767323045000]
+    gnss = SimpleNamespace(known=None, track=lambda: None, stop=lambda: None, current=lambda: None, injected=[])
+    core = SimpleNamespace(gnss=gnss, clock=SimpleNamespace(now_ms=lambda: now_ms[0]),
+                           log=SimpleNamespace(count=lambda name: None), time_known=True)
+    receiver = M8(core)
+    receiver.start(0, 67)
+    receiver.frame(bytes.fromhex(ACKS_ON))
+    gnss.known.ephemerides[5], gnss.known.time_error_s = now_ms[0] / 1000, 0.0
+    assert receiver.frame(UBXMessage("CFG", "CFG-RST", SET, navBbrMask=b"\xff\xff").serialize()) is None
+    with pytest.raises(Busy):
+        receiver.frame(bytes.fromhex(POLL_VERSION))
+    now_ms[0] += 500
+    assert receiver.frame(bytes.fromhex(POLL_VERSION))[2:4] == b"\x0a\x04"
+    assert not gnss.known.ephemerides and gnss.known.time_error_s is None
+    settings = UBXReader.parse(receiver.frame(UBXMessage("CFG", "CFG-NAVX5", POLL).serialize()))
+    assert settings.ackAiding == 0  # its configuration is gone as well
 
 
 def test_what_an_injection_is_worth(modem):

@@ -12,7 +12,7 @@ from godwit.modem import agnss, xtra
 from godwit.modem.sky import ENOUGH, LASTS_S, Knowledge
 
 STOPPED, STARTED, WOKEN, TIMED_OUT, FIXED = range(5)
-_TELLING_S = 0.2  # real seconds between two items of assistance, or two packets, at most
+_TELLING_S = 0.5  # real seconds between two items of assistance, or two packets, at most
 TRACKING = -1  # in place of an interval: until it is stopped, fixes are made when they are asked for
 
 @dataclasses.dataclass

@@ -14,7 +14,7 @@ from godwit.modem.sky import Knowledge
 from godwit.modem.ublox import ubx
 
 LOCAL_AIDING = 1
-BUSY_S = 0.5  # after it was switched on
+_BUSY_S = 0.5  # after a restart by CFG-RST
 _VERSIONS = ("ROM CORE 3.01 (107888)", "00080000", "FWVER=SPG 3.01", "PROTVER=18.00", "GPS;SBAS;GLO;BDS;QZSS")
 # What would write to a memory that is not there, or take the receiver out of the modem's hands.
 _FORBIDDEN = ("CFG-CFG", "LOG-", "UPD-", "RINV", "CFG-RINV")
@@ -60,7 +60,6 @@ class M8:
             self._core.gnss.known = copy.deepcopy(self._saved)
             if self._core.time_known:
                 self._core.gnss.known.time_error_s = 0.0  # the modem's clock is given along
-        self._ready_ms = self._core.clock.now_ms() + round(BUSY_S * 1000)
         self._core.gnss.track()
 
     def stop(self):
@@ -151,7 +150,7 @@ class M8:
         if message.rtc:
             known.time_error_s = known.last_fix_s = None
         self._acks = False
-        self._ready_ms = self._core.clock.now_ms() + round(BUSY_S * 1000)
+        self._ready_ms = self._core.clock.now_ms() + round(_BUSY_S * 1000)
         self._core.gnss.stop()
         self._core.gnss.track()
 
