@@ -117,7 +117,7 @@ def test_a_restart_takes_a_while():
     receiver.start(0, 67)
     receiver.frame(bytes.fromhex(ACKS_ON))
     gnss.known.ephemerides[5], gnss.known.time_error_s = now_ms[0] / 1000, 0.0
-    assert receiver.frame(UBXMessage("CFG", "CFG-RST", SET, navBbrMask=b"\xff\xff").serialize()) is None
+    assert receiver.frame(UBXMessage("CFG", "CFG-RST", SET, payload=b"\xff\xff\x01\x00").serialize()) is None
     with pytest.raises(Busy):
         receiver.frame(bytes.fromhex(POLL_VERSION))
     now_ms[0] += 500
