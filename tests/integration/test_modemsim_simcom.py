@@ -278,9 +278,10 @@ def test_predictions_need_a_file_and_the_time(tmp_path):
         terminal.ok("AT+CGNSPWR=1")
         terminal.write(b"AT+CGNSCOLD\r")
         terminal.exactly(b"\r\nOK\r\n\r\n+CGNSXTRA: 2\r\n")  # nobody has told it the time
-        terminal.ok("AT+CCLK=\"%s\"" % time.strftime("%y/%m/%d,%H:%M:%S+00", time.gmtime(now)))
-        terminal.write(b"AT+CGNSCOLD\r")
-        terminal.exactly(b"\r\nOK\r\n\r\n+CGNSXTRA: 0\r\n")
+        for moment, said in ((now - 86400, 2), (now, 0)):  # a day before the file begins; now
+            terminal.ok("AT+CCLK=\"%s\"" % time.strftime("%y/%m/%d,%H:%M:%S+00", time.gmtime(moment)))
+            terminal.write(b"AT+CGNSCOLD\r")
+            terminal.exactly(b"\r\nOK\r\n\r\n+CGNSXTRA: %d\r\n" % said)
         assert modem.events("gnss_start")[-1]["expected_s"] == 12.0
         hours, whole, _ = terminal.ok("AT+CGNSXTRA")[0].removeprefix("+CGNSXTRA: ").split(",", 2)
         assert hours in ("69", "70") and whole == "72"

@@ -328,6 +328,17 @@ def test_dtr_lets_a_simcom_sleep_and_wakes_it():
     run(scenario, "sim7080")
 
 
+def test_datagrams_that_overtake_each_other(peer):
+    async def scenario(bench):
+        await bench.connected()
+        bench.faults.apply("reorder", 1.0, count=1)
+        for data in (b"first", b"second"):
+            bench.core.net.get(0).send(data)
+        assert [(await asyncio.to_thread(peer.recvfrom, 100))[0] for _ in range(2)] == [b"second", b"first"]
+
+    run(scenario, port=peer.getsockname()[1], timing={"rrc_setup": 0})
+
+
 def test_datagrams_that_take_their_time(peer):
     async def scenario(bench):
         await bench.connected()

@@ -68,6 +68,23 @@ class Core:
             return spot
         return dataclasses.replace(spot, cell=dataclasses.replace(spot.cell, rsrp=rsrp_index(dbm)))
 
+    @property
+    def time_known(self):
+        """Does the modem's clock know the time? Set it when network or sky have told it: then it is right."""
+        return self._rtc_error_s is not None
+
+    @time_known.setter
+    def time_known(self, known):
+        self._rtc_error_s = 0.0 if known else None
+
+    def set_rtc(self, unix_s):
+        """The host sets the modem's clock, right or wrong."""
+        self._rtc_error_s = unix_s - self.clock.now_ms() / 1000
+
+    def rtc_s(self):
+        """Unix seconds as the modem's clock has them; None when it does not know the time."""
+        return self.clock.now_ms() / 1000 + self._rtc_error_s if self.time_known else None
+
     def uptime_ms(self):
         """Milliseconds since power-on, in world time."""
         return self.clock.now_ms() - self.boot_ms

@@ -51,6 +51,7 @@ CATALOGUE = {
     "data_pause": ("state", "int", "the data mode's timer runs out after ARG bytes of a payload"),
     "drop": ("state", "float", "lose datagrams with probability ARG, both directions"),
     "dup": ("state", "float", "duplicate datagrams with probability ARG, both directions"),
+    "reorder": ("state", "float", "datagrams are overtaken by the next with probability ARG, both directions"),
     "delay": ("state", "int", "each datagram takes ARG ms, each direction"),
     "flip": ("state", "float", "flip one bit of an output byte with probability ARG"),
     "no_data": ("state", None, "#XSEND's data mode fails as if the socket had died"),

@@ -249,7 +249,7 @@ def _active(dev, params):
 @command("+CCLK", "read")
 def _clock(dev, params):
     if dev.core.time_known:
-        return fmt.local_time(dev.core.clock.now_ms())
+        return fmt.local_time(dev.core.rtc_s() * 1000)
     if dev.unset_clock is None:
         raise CommandError
     return f'+CCLK: "{dev.unset_clock}"'
@@ -258,10 +258,9 @@ def _clock(dev, params):
 @command("+CCLK", "set")
 def _set_clock(dev, params):
     try:
-        fmt.parse_local_time(params.text(0))
+        dev.core.set_rtc(fmt.parse_local_time(params.text(0)))
     except ValueError as err:
         raise CommandError from err
-    dev.core.time_known = True
 
 
 @command("+CPSMS", "set", "exec")

@@ -89,9 +89,8 @@ class Socket:
         if hostname is None and self.options[SEC_VERIFY] == VERIFY_REQUIRED:
             raise OSError("no HOSTNAME set")
         nvs, tag = self._core.nvs, self.sec_tag
-        now_s = self._core.clock.now_ms() / 1000 if self._core.time_known else None
         return Tls(nvs.get(tag, ROOT_CA), nvs.get(tag, CLIENT_CERT), nvs.get(tag, CLIENT_KEY),
-                   self.options[SEC_VERIFY], None if hostname == "NULL" else hostname, now_s,
+                   self.options[SEC_VERIFY], None if hostname == "NULL" else hostname, self._core.rtc_s(),
                    self.options[SEC_HANDSHAKE_TIMEOUT], self.options.get(SEC_CID, CID_OFF))
 
     async def _handshake(self):

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 
 _FIRST = ipaddress.IPv4Address("192.0.2.10")
+_OVERTAKEN_S = 0.1  # real seconds that the fault `reorder` holds a datagram back
 
 
 class ResolveError(ValueError):
@@ -151,6 +152,9 @@ class UdpLink:
         faults = self._core.faults
         if faults.chance("drop"):
             self._core.log.count("datagrams_dropped")
+            return
+        if faults.chance("reorder"):
+            asyncio.get_running_loop().call_later(_OVERTAKEN_S, deliver, data, address)
             return
         copies = 2 if faults.chance("dup") else 1
         delay_ms = faults.arg("delay", 100) or 0

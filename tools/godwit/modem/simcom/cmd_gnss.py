@@ -85,8 +85,8 @@ def _assist(dev):
     if blob is None:
         return _MISSING
     start_s, end_s = xtra.decode(blob)
-    now_s = dev.core.gnss.now_s()
-    if not dev.core.time_known or not start_s <= now_s < end_s:
+    now_s = dev.core.rtc_s()
+    if now_s is None or not start_s <= now_s < end_s:
         return _NO_TIME
     dev.core.gnss.load_xtra(blob)
     dev.core.gnss.hint_time(now_s)
@@ -120,7 +120,7 @@ def _validity(dev, params):
     if blob is None:
         return "+CGNSXTRA: 0,0,1980/01/06,00:00:00"
     start_s, end_s = xtra.decode(blob)
-    left_h = max(int(end_s - dev.core.gnss.now_s()) // 3600, 0) if dev.core.time_known else 0
+    left_h = max(int(end_s - (dev.core.rtc_s() or end_s)) // 3600, 0)
     stamp = datetime.datetime.fromtimestamp(start_s, datetime.UTC)
     return f"+CGNSXTRA: {left_h},{(end_s - start_s) // 3600},{stamp:%Y/%m/%d,%H:%M:%S}"
 

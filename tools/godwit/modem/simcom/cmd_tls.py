@@ -92,7 +92,7 @@ def client(dev, settings):
     texts = [_text(dev, name) if name else None for name in (ca, cert)]
     if (ca and texts[0] is None) or (cert and (texts[1] is None or key is None)):
         return None
-    now_s = dev.core.clock.now_ms() / 1000 if dev.core.time_known else _EPOCH_1980_S
+    now_s = dev.core.rtc_s() or _EPOCH_1980_S
     return Tls(ca=texts[0], cert=texts[1], key=key, verify=_VERIFY_REQUIRED if ca else _VERIFY_NONE,
                now_s=None if context.get("IGNORERTCTIME") else now_s, timeout_s=_HANDSHAKE_S,
                sni=context.get("SNI"))
