@@ -58,6 +58,7 @@ class Node:
         self.scratch = memoryview(bytearray(7424))
         self.peak = 0
         self.points = None
+        self.receiver = None  # the board's own
 
     async def connect(self):
         secured = DTLS(await self.modem.udp_open(_HOST, 5684, 2816), _HOST, store.read_bytes(_PKI + "/ca.pem"))
@@ -88,8 +89,9 @@ class Node:
     async def visit(self):
         wifi = self if self.points else None
         task = Locate(
-            self.state, self.settings, self, self.modem, self.cloud, self, self.scratch, wifi, _FOLDER + "/pgps"
-        )
+            self.state, self.settings, self, self.modem, self.cloud, self, self.scratch, wifi, _FOLDER + "/pgps",
+            receiver=self.receiver,
+        )  # fmt: skip
         del wifi
         await task.visit()
         cold.forget()
@@ -157,6 +159,22 @@ async def online(node, *_):
     node.settings.update({"pgps": 0, "agnss_mask_deg": 10})
     await node.visit()
     tell("first", node.state.place)
+    await node.visit()
+
+
+async def own(node, pty):
+    """A receiver on a UART of its own: a visit with the link, one without, after which its battery was lost."""
+    from at.tty import prepare
+    from gnss.ublox import Receiver
+
+    stream = open(pty, "r+b")
+    prepare(stream)
+    node.receiver = Receiver(stream)
+    await node.visit()
+    await node.cloud.close()
+    node.state.link.clear()
+    tell("cut")
+    sys.stdin.readline()
     await node.visit()
 
 

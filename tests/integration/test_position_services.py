@@ -45,12 +45,12 @@ class Device:
         words = [BUILD / "bin" / f"micropython{bits}", "-X", "heapsize=400k", script, ROOT, modem.pty, twin.pki, DEVICE]
         self.process = subprocess.Popen(
             [*map(str, words), scenario, str(folder), *map(str, args)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, text=True,
         )  # fmt: skip
         self.found, self.lines = {}, []
 
-    def until(self, name=None, limit_s=80):
-        """Read until `name` was told, or to the end; -> its value."""
+    def until(self, name=None, limit_s=80, text=None):
+        """Read until `name` was told, or a line has `text` in it, or to the end; -> its value."""
         timer = threading.Timer(limit_s, self.process.kill)
         timer.start()
         try:
@@ -60,15 +60,18 @@ class Device:
                     told, self.found[told] = json.loads(line)
                     if told == name:
                         return self.found[told]
+                if text and text in line:
+                    return line
         finally:
             timer.cancel()
-        assert name is None, (name, self.lines)
+        assert name is None and text is None, (name, text, self.lines)
         assert self.process.wait(10) == 0, "\n".join(self.lines[-20:])
         return None
 
     def stop(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -224,3 +227,35 @@ def test_assistance_that_is_cut_off_is_not_injected(twin, modem, tmp_path):
     assert any("no assistance, or no more: no assistance: cut off" in line for line in made.lines), made.lines
     injected = modem.ask(get="injected")["injected"]
     assert injected and all(part["error"] is None for part in injected)
+
+
+def test_a_receiver_on_a_uart_of_its_own(twin, modem, tmp_path):
+    """Whatever the modem is: assistance from the cloud, and later from flash, goes to a u-blox receiver as UBX-MGA."""
+    (tmp_path / "own").mkdir()
+    sky = ("--family", "gnss", "--speed", "4", "--fault", "no_fix")  # clouds until it was helped
+    with running_modem(tmp_path / "own", *sky, ready=False) as receiver:
+        with device(twin, modem, tmp_path, "own", receiver.pty) as made:
+            made.until(text="bytes of assistance injected")
+            receiver.ask(clear="no_fix")
+            made.until("cut")
+            online = receiver.ask(get="injected")["injected"]
+            receiver.ask(fault="no_fix")
+            receiver.ask(do="reset")
+            made.process.stdin.write("\n")
+            made.process.stdin.flush()
+            made.until(text="assistance injected, without the cloud")
+            receiver.ask(clear="no_fix")
+            made.until()
+        offline = receiver.ask(get="injected")["injected"][len(online) :]
+    assert not [part for part in online + offline if part["refused"] or part["error"]]
+    kinds = [part["ubx"]["id"] for part in online]
+    assert sorted(set(kinds)) == [
+        "MGA-GPS-EPH", "MGA-GPS-HEALTH", "MGA-GPS-IONO", "MGA-GPS-UTC", "MGA-INI-POS-LLH", "MGA-INI-TIME-UTC",
+    ]  # fmt: skip
+    assert kinds.count("MGA-GPS-EPH") == 32 and kinds[0] == "MGA-INI-TIME-UTC"
+    kinds = [part["ubx"]["id"] for part in offline]
+    wanted = satellites(tmp_path / "pgps", time.time())
+    assert kinds == ["MGA-INI-TIME-UTC", "MGA-INI-POS-LLH"] + ["MGA-GPS-EPH"] * len(wanted)
+    assert sorted(sv for part in offline for sv in part["svs"]) == wanted
+    assert sum("GNSS fix after" in line for line in made.lines) == 2
+    assert not modem.events("gnss_start"), "the modem's own receiver was used"
