@@ -29,7 +29,7 @@ def tasks(app):
         Errand("update", app.part),
     )
     found = [
-        ("health", Health(state, config, records, app.heap, board.feed_watchdog)),
+        ("health", Health(state, config, board.feed_watchdog)),
         ("sample", Sample(state, config, records, board.sensors())),
         ("link", app.link),
         ("errands", Errands(state, errands)),
@@ -49,7 +49,7 @@ def shadow(app):
 def uplink(app):
     from tasks.uplink import Uplink
 
-    return Uplink(app.state, app.config, app.records, app.cloud, app.logbook)
+    return Uplink(app.state, app.config, app.records, app.cloud, app.logbook, app.heap)
 
 
 def locate(app):

@@ -26,6 +26,7 @@ class State:
         self.given = {}  # tasks.locate: what assistance the receiver was given, and when (cloud.base)
         self.lost = 0  # records: measurements that flash did not take
         self.heap_peak = 0  # tasks.health: most bytes seen in use after a collection
+        self.health = 0  # tasks.uplink: clock.uptime_ms() from which the next report of it is due
         self.restarts = {}  # supervisor: task name -> how often it died
 
     def fail(self, error):

@@ -1,8 +1,11 @@
 """Uplink: bring what the journal holds to the cloud, oldest first, and move the cursor only when it said 2.xx.
 
 An errand every `uplink_interval_s`, earlier when a batch has gathered (`state.records`). At-least-once: records whose
-answer was lost are sent again with the same content and time stamp. Log lines go after them, when there are any.
+answer was lost are sent again with the same content and time stamp. Log lines go after them, when there are any. What
+the node itself has to say goes with them: how much heap it needs, every `health_interval_s`, and that it recovered.
 """
+
+import gc
 
 from micropython import const
 
@@ -15,19 +18,22 @@ _BATCH = const(32)  # records looked at together; the cloud takes as many of the
 
 
 class Uplink:
-    """`logbook`: where log lines wait (logbook.Logbook)."""
+    """`logbook`: where log lines wait (logbook.Logbook); `heap`: tasks.health.Heap."""
 
-    def __init__(self, state, config, records, cloud, logbook):
+    def __init__(self, state, config, records, cloud, logbook, heap):
         self._state = state
         self._config = config
         self._records = records
         self._cloud = cloud
         self._logbook = logbook
+        self._heap = heap
 
     async def visit(self):
         """Bring everything up; -> seconds until the next time."""
         self._cloud.confirmable = self._config["confirmable"]
         state = self._state
+        if clock.uptime_ms() >= state.health and clock.now_ms() is not None:
+            self._report()
         if state.ladder:
             from tasks.ladder import tell
 
@@ -47,6 +53,15 @@ class Uplink:
         state.records.clear()
         await self._send_log()
         return self._config["uplink_interval_s"]
+
+    def _report(self):
+        state = self._state
+        state.health = clock.uptime_ms() + self._config["health_interval_s"] * 1000
+        used = self._heap.mark()
+        log.info("health", "heap %d in use, peak %d, free %d", used, state.heap_peak, gc.mem_free())
+        if state.restarts:
+            log.warn("health", "tasks restarted: %s", state.restarts)
+        self._records.add("heap", state.heap_peak)
 
     async def _drain(self):
         """Send until the journal is empty; -> how many records were accepted."""

@@ -6,7 +6,7 @@ import clock
 import coap
 from harness.node_kit import Node, Scripted
 from harness.virtual import together
-from tasks.health import Health, Heap
+from tasks.health import Health
 
 HOUR_S = 3600
 WHERE = {"stat": 1, "rat": "ltem", "tac": 1, "eci": 1}
@@ -19,7 +19,7 @@ class Watching(Node):
 
     def health(self):
         feed = lambda: self.fed.append(clock.uptime_ms() // 1000)  # noqa: E731
-        return Health(self.state, self.settings, self.records, Heap(self.state), feed).run()
+        return Health(self.state, self.settings, feed).run()
 
     def watch(self, seconds, *others):
         together(self.health(), *others, until=lambda: clock.uptime_ms() >= seconds * 1000)
@@ -95,16 +95,6 @@ class Watching(Node):
         self.watch(10 * HOUR_S, self.make_link().run(), self.uplinks())
         self.assertEqual(self.modem.levels(), [3, 4, 5, 6])
         self.assertTrue(self.state.link.is_set())
-
-    def test_heap_is_reported_when_there_is_a_link_and_at_its_interval(self):
-        async def later():
-            await clock.sleep(1000)
-            clock.set_utc(1763625600000)
-            self.state.link.set()
-            await self.uplinks()
-
-        self.watch(20 * HOUR_S, later())
-        self.assertEqual([record[2] for record in self.records.peek(9)], ["heap"] * 4)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from harness.node_kit import Answer, Life, Scripted
 from modem.base import ATError
 from records import unpack
 from tasks import ladder
+from tasks.health import Heap
 from tasks.uplink import Uplink
 
 DAY_S = 86400
@@ -218,7 +219,8 @@ class Restarts(Life):
 class Proof(Life):
     def uplink(self):
         self.state.control = {"alertsEn": True, "logLvl": 0}
-        return Uplink(self.state, self.settings, self.records, self.cloud, self.logbook)
+        self.state.health = 1 << 40  # nothing to say about the heap
+        return Uplink(self.state, self.settings, self.records, self.cloud, self.logbook, Heap(self.state))
 
     def test_a_session_alone_ends_nothing_an_uplink_does_and_the_cloud_is_told(self):
         self.cloud.open = Scripted(*[coap.Timeout()] * 5, 3600)

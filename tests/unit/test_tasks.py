@@ -11,6 +11,7 @@ from errands import Errand, Errands
 from harness.node_kit import Answer, Node, Scripted
 from harness.virtual import START_MS, together
 from records import pack, unpack
+from tasks.health import Heap
 from tasks.sample import Sample
 from tasks.uplink import Uplink
 
@@ -22,7 +23,7 @@ class Tasks(Node):
 
     def errands(self):
         def make(name):
-            return Uplink(self.state, self.settings, self.records, self.cloud, self.logbook)
+            return Uplink(self.state, self.settings, self.records, self.cloud, self.logbook, Heap(self.state))
 
         return Errands(self.state, (Errand("uplink", make, early=self.state.records),)).run()
 
@@ -91,6 +92,13 @@ class Uplinking(Tasks):
         self.assertTrue(self.state.link.is_set())
         self.assertEqual([entry[2:] for entry in self.logbook.entries()][0][1], "uplink")
         self.assertTrue(("a", "one 1") not in [entry[3:] for entry in entries])  # taken, whatever became of it
+
+    def test_heap_is_reported_at_its_interval(self):
+        clock.set_utc(START_MS)
+        self.uplink(lambda: len(self.cloud.publish.calls) == 4)
+        sent = [call[1][0][0][1:3] for call in self.cloud.publish.calls]
+        hours = [(ts_ms - START_MS) // 3600000 for ts_ms, _ in sent]
+        self.assertEqual((hours, sent[3][1]), ([0, 6, 12, 18], "heap"))
 
     def test_an_alert_does_not_wait_for_the_hour_and_is_not_sent_unasked(self):
         self.records.alert("battery", 3300, "battery low")
