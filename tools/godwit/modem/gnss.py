@@ -15,6 +15,7 @@ STOPPED, STARTED, WOKEN, TIMED_OUT, FIXED = range(5)
 _TELLING_S = 0.5  # real seconds between two items of assistance, or two packets, at most
 TRACKING = -1  # in place of an interval: until it is stopped, fixes are made when they are asked for
 
+
 @dataclasses.dataclass
 class Fix:
     """What #XGNSSPOS reports."""

@@ -14,6 +14,8 @@ from godwit.modem.sim import READY
 from godwit.modem.timing import active_time_s, periodic_time_s
 
 NOT_SEARCHING, HOME, SEARCHING, DENIED, UNKNOWN, ROAMING, NO_SIM = 0, 1, 2, 3, 4, 5, 90
+_STEP_S = 0.05  # between two looks for the bearer
+
 
 class Radio:
     """Registration state machine. `stat`, `cell`, `rrc`, `pdn_up`, `ip`, `emm_cause` are read by the personality."""
@@ -149,8 +151,14 @@ class Radio:
         self._core.notify("cgev", f"ME PDN ACT {self._core.profile.context}")
         self._core.log.event("pdn_up" if self.pdn_up else "bearer_up", ip=self.ip)
 
-    async def activate(self):
-        """The host wants the IP stack (+CNACT, +QIACT, +UPSDA). Raises OSError when there is no bearer to be had."""
+    async def activate(self, patience_s=0):
+        """The host wants the IP stack (+CNACT, +QIACT, +UPSDA). Raises OSError when there is no bearer to be had.
+
+        A registered modem whose bearer is still on its way waits for it for `patience_s`.
+        """
+        end_ms = self._clock.now_ms() + patience_s * 1000
+        while self.registered and self.ip is None and self._clock.now_ms() < end_ms:
+            await self._clock.sleep(_STEP_S)
         if self.ip is None:
             raise OSError("no bearer")
         if not self.pdn_up:

@@ -9,7 +9,7 @@ from godwit.modem.registry import Registry
 COMMANDS = Registry()
 command = COMMANDS.command
 
-_ATTACH_S, _STEP_S = 150, 0.05
+_ATTACH_S = 150
 
 
 @command("+QICSGP", "set")
@@ -30,14 +30,11 @@ def _define(dev, params):
 
 @command("+QIACT", "set")
 async def _activate(dev, params):
-    radio, clock = dev.core.radio, dev.core.clock
+    radio = dev.core.radio
     if params.number(0, 1, 16) != dev.core.profile.context or dev.active or dev.lost or not radio.registered:
         raise failed(dev, PDP)
-    end = clock.now_ms() + _ATTACH_S * 1000
-    while radio.registered and radio.ip is None and clock.now_ms() < end:
-        await clock.sleep(_STEP_S)  # registered, and the bearer is on its way
     try:
-        await radio.activate()
+        await radio.activate(_ATTACH_S)
     except OSError as err:
         dev.core.log.event("activate_failed", reason=str(err))
         raise failed(dev, PDP) from err

@@ -15,7 +15,7 @@ _RESETS = (15, 16)  # CFUN values: silent reset without and with the SIM
 _UPSV_MAX = 4
 _TO_CID, _PROTOCOL = 100, 0
 _ACTIVATE, _DEACTIVATE = 3, 4
-_ATTACH_S, _STEP_S, _FAILED = 30, 0.1, 1
+_ATTACH_S, _FAILED = 30, 1
 
 accepts("+UBANDMASK", "+UGPIOC")
 for _name in ("&K", "&W0"):
@@ -144,12 +144,9 @@ def _act(dev, params):
 
 
 async def _activating(dev):
-    radio, clock = dev.core.radio, dev.core.clock
-    end = clock.now_ms() + _ATTACH_S * 1000
-    while radio.registered and radio.ip is None and clock.now_ms() < end:
-        await clock.sleep(_STEP_S)  # registered, and the bearer is on its way
+    radio = dev.core.radio
     try:
-        await radio.activate()
+        await radio.activate(_ATTACH_S)
     except OSError as err:
         dev.core.log.event("activate_failed", reason=str(err))
         dev.announce(f"+UUPSDA: {_FAILED}")
