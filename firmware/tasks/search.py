@@ -12,7 +12,6 @@ from micropython import const
 
 import clock
 import coap
-import cold
 import log
 from cloud.base import ASSIST, CloudError
 from modem.base import ATError
@@ -99,12 +98,10 @@ async def _assist(visit, need):
     size = 0
     try:
         parts = visit.cloud.assistance_parts(need, cell, given, None if mask < 0 else mask)
-        cold.forget()
-        visit.heap.mark()  # what planned it is gone before the download is loaded
         for part in parts:
+            visit.step()  # what planned it, or handed the part before over, is gone before the download is loaded
             count = await visit.cloud.assistance(part, cell, visit.scratch)
-            cold.forget()
-            visit.heap.mark()
+            visit.step()
             await visit.receiver.agnss_inject(visit.scratch[:count])
             size += count
         return True
