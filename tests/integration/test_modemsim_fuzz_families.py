@@ -1,4 +1,4 @@
-"""Whatever the host writes, the simulated SARA-R5 and BG95 answer every command and go on living. Seeds are printed."""
+"""Whatever the host writes, the other simulated families answer every command and go on living. Seeds are printed."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from godwit.modem.faults import CATALOGUE
 from godwit.modem.profile import personality
 
 ALPHABET = b'ATat+%#XCFUN=?,"0123456789;\r\n \x00\x08\x7f\xffEe'
-QUIET = {"+CPWROFF", "+QPOWD"}  # they end the dialogue by design
+QUIET = {"+CPWROFF", "+QPOWD", "+CPOWD"}  # they end the dialogue by design
 NUMBERS = (0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 8, 9, 10, 17, 64, 100, 5683, -1, 99999999999999)
 TEXTS = ("a.example", "127.0.0.1", "00ff", "", "é\xff", "x" * 200, "00100001", "26/01/02,05:04:05+08", "UDP", "*",
          "servingcell", "neighbourcell", "dtls", "cacert", "priority", "UFS:a.bin", "a.bin", "root", "B5620A0400000E34",
@@ -21,6 +21,8 @@ START = {
                 "AT+UGPS=1,1,67"),
     "bg95": ("AT+CFUN=1", "AT+QIDEACT=1", "AT+QIACT=1", 'AT+QIOPEN=1,0,"UDP","a.example",5683,0,0',
              'AT+QSSLCFG="dtls",1,1', 'AT+QSSLOPEN=1,1,3,"a.example",5683,0'),
+    "sim7080": ("AT+CFUN=1", "AT+CNACT=0,1", 'AT+CAOPEN=0,0,"UDP","a.example",5683,0', 'AT+CSSLCFG="SSLVERSION",0,5',
+                'AT+CASSLCFG=3,"SSL",1', 'AT+CAOPEN=3,0,"UDP","a.example",5683', "AT+CFSINIT"),
 }
 VALID = {
     "sara_r5": (
@@ -37,10 +39,20 @@ VALID = {
         'AT+QENG="servingcell"', 'AT+QENG="neighbourcell"', "AT+CFUN=1,1", 'AT+QISENDEX=0,"00ff"',
         'AT+QCFG="psm/urc",1', 'AT+QIDNSGIP=1,"a.example"', 'AT+CPSMS=1,,,"00100001","00000000"',
     ),
+    "sim7080": (
+        *START["sim7080"], "AT+CASEND=0,6", "AT+CASEND=0", "AT+CARECV=0,1460", "AT+CACLOSE=0", "AT+CACLOSE=3",
+        "AT+CNACT=0,0", "AT+CNACT?", 'AT+CFSWFILE=3,"a.bin",0,40,1000', 'AT+CFSRFILE=3,"a.bin",1,20,5', "AT+CFSTERM",
+        'AT+CFSGFIS=3,"a.bin"', 'AT+CFSDFILE=3,"a.bin"', 'AT+CSSLCFG="CONVERT",2,"a.bin"', "AT+CENG=1,1", "AT+CENG?",
+        'AT+CASSLCFG=0,"CACERT","a.bin"', "AT+CGNSPWR=1", "AT+CGNSPWR=0", "AT+CGNSINF", "AT+SGNSCMD=1,0",
+        "AT+SGNSCMD=2,1000,0,0", "AT+SGNSCMD=0", "AT+CGNSXTRA=1", "AT+CGNSXTRA", "AT+CGNSCPY", "AT+CGNSCOLD",
+        'AT+HTTPTOFS="http://a.example/x","/customer/Xtra3.bin"', "AT+CFUN=1,1", "AT+CFUN=0", "AT+CREBOOT",
+        "AT+IPR=115200", 'AT+CPSMS=1,,,"00100001","00000000"', "AT+CPSMSTATUS=1", "AT+CLTS=1", "AT+CPSI?",
+    ),
 }  # fmt: skip
 SEEN = {
     "sara_r5": ("attach", "connect", "gnss_start", "ubx_frames", "agnss", "credential_refused", "datagrams_up", "psm"),
     "bg95": ("attach", "socket_open", "gnss_start", "file", "datagrams_up", "connect_failed", "psm"),
+    "sim7080": ("attach", "connect", "gnss_start", "file", "datagrams_up", "dtls_start", "psm"),
 }
 
 
@@ -114,7 +126,7 @@ def line(rng, keys, valid):
     return f"AT{name}{tail}\r".encode("latin-1")
 
 
-@pytest.mark.parametrize("family", ["sara_r5", "bg95"])
+@pytest.mark.parametrize("family", list(START))
 def test_random_parameters(family):
     seed = int(os.environ.get("GODWIT_SEED", 11))
     print("seed", seed)
@@ -137,7 +149,7 @@ def test_random_parameters(family):
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("family", ["sara_r5", "bg95"])
+@pytest.mark.parametrize("family", list(START))
 def test_random_bytes_and_random_faults(family):
     seed = int(os.environ.get("GODWIT_SEED", 12))
     print("seed", seed)
