@@ -8,7 +8,9 @@ from errno import ECONNRESET, ENOMEM
 
 async def claim(modem, numbers):
     """-> a number of `numbers` that is free, in the books as an orphan until keep(). What was left open is closed
-    first. Raises OSError(ENOMEM) when all are open."""
+    first. Raises OSError(ENOMEM) when all are open, OSError(ECONNRESET) when start() is due."""
+    if modem.restarted:  # it may be asleep, and what opens a socket waits for minutes
+        raise OSError(ECONNRESET, "modem restarted")
     while modem.orphans:
         await modem.close_handle(modem.orphans[-1])
         modem.orphans.pop()

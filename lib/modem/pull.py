@@ -19,10 +19,10 @@ def deliver(modem, block):
     """A datagram that does not say whose it is (+QIRD, +CARECV) is of the socket that the command in flight asks."""
     cmd = modem.at.parser.cmd or b""
     endpoint = modem.endpoint(cmd[cmd.find(b"=") + 1 : cmd.find(b",")])
-    if endpoint is None:
-        modem.note("a datagram that nobody asked for")
-    else:
+    if endpoint is not None:
         endpoint.received(block)
+    elif block is None or len(block):
+        modem.note("a datagram that nobody asked for")
 
 
 class PullEndpoint(Endpoint):

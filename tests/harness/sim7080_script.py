@@ -7,6 +7,7 @@ BASIC = {
     "AT+IPR?": info("+IPR: 115200"),
     "AT+CNMP?": info("+CNMP: 38"),
     "AT+CMNB?": info("+CMNB: 1"),
+    "AT+CLTS?": info("+CLTS: 1"),
     "AT+CAOPEN?": OK,
     "AT+CNACT?": info('+CNACT: 0,1,"10.2.3.4"', '+CNACT: 1,0,"0.0.0.0"', '+CNACT: 2,0,"0.0.0.0"'),
     "AT+CEREG?": info('+CEREG: 2,1,"5A10","01A2B3C4",7'),

@@ -17,9 +17,9 @@ class Start(unittest.TestCase):
         caps, fake, lost = drive(body, started=False)
         self.assertEqual(caps, ["DTLS", "GNSS", "GNSS_ALONE", "NEIGHBOURS", "PSM", "TIMEHINT", "XTRA"])
         sent = fake.commands()
-        for cmd in ("ATE0", "AT+CMEE=1", "AT+CLTS=1", "AT+CASRIP=0", "AT+CPSMSTATUS=1", "AT+CEREG=5"):
+        for cmd in ("ATE0", "AT+CMEE=1", "AT+CASRIP=0", "AT+CPSMSTATUS=1", "AT+CEREG=5"):
             self.assertIn(cmd, sent)
-        for cmd in ("AT+CNMP=38", "AT+CMNB=1", "AT+CFUN=0", "AT+CFUN=4", "AT+IPR=115200"):
+        for cmd in ("AT+CLTS=1", "AT+CNMP=38", "AT+CMNB=1", "AT+CFUN=0", "AT+CFUN=4", "AT+IPR=115200"):
             self.assertTrue(cmd not in sent)  # as it is already: nothing is given up
         self.assertEqual(lost, [])
 
@@ -37,6 +37,11 @@ class Start(unittest.TestCase):
         self.assertEqual(sent[first : first + 4], ["AT+CMNB=1", "AT+CFUN=0", "AT+CMNB=1", "AT+CFUN=1"])
         self.assertIn("AT+CACLOSE=0", sent)
         self.assertIn("AT+CACLOSE=5", sent)
+
+    def test_network_time_takes_an_attach(self):
+        _, fake, _ = drive(lambda m, fake: m.start(), {"AT+CLTS?": info("+CLTS: 0")}, started=False)
+        sent = fake.commands()
+        self.assertEqual(sent[sent.index("AT+CLTS=1") + 1], "AT+CFUN=4")
 
     def test_another_modem(self):
         async def body(m, fake):

@@ -3,6 +3,7 @@
 Called by modem.link, modem.ladder and modem.info only. RAM: none.
 """
 
+import asyncio
 from errno import ENODEV, ETIMEDOUT
 
 from micropython import const
@@ -21,6 +22,7 @@ ACTIVATE_MS = const(150000)  # the manufacturer: longer means that only a restar
 DEACTIVATE_MS = const(40000)
 UDP = (0, 1, 2, 3)  # numbers of plain sockets; the modem has two lists of twelve, and these never mix
 DTLS = (4, 5)
+_PAUSES_MS = (300, 1000, 3000)  # after which a bearer that was refused is tried again
 _MODELS = (b"BG95", b"BG96", b"BG77")
 
 # (command, prefix, whether start() fails without it). Sent again after every restart.
@@ -58,12 +60,17 @@ async def prepare(modem):
             await attempt(modem, 'AT+QCFG="%s",%d,1' % (name, value), timeout_ms=5000)  # a BG77 has no GSM to leave out
     if await _active(modem):
         await _deactivate(modem)  # sockets of our life before a reboot go with it
-    caps = {"NEIGHBOURS", "GNSS", "TIMEHINT", "PSM"}
+    caps = {"NEIGHBOURS", "GNSS", "PSM"}
     lines = await attempt(modem, "AT+QSSLCFG=?", b"+QSSLCFG:") or ()
     if any([b'"dtls"' in line for line in lines]):
         caps.add("DTLS")
-    if await attempt(modem, "AT+QGPSXTRA?", b"+QGPSXTRA:"):
+    lines = await attempt(modem, "AT+QGPSXTRA?", b"+QGPSXTRA:")
+    if lines:
         caps.add("XTRA")
+        if scan_int(split(lines[0])[0]) == 1:
+            caps.add("TIMEHINT")
+        else:
+            await attempt(modem, "AT+QGPSXTRA=1", timeout_ms=5000)  # stored; it takes a restart, whenever that comes
     return caps
 
 
@@ -85,16 +92,17 @@ async def _deactivate(modem):
 
 
 async def bearer(modem):
-    """Context 1 has an address. After a loss it is deactivated first, which frees its sockets."""
+    """Context 1 has an address. It is deactivated first, which frees the sockets of one that was lost. It may be refused
+    for a moment after the registration."""
     if await _active(modem):
         return
-    for _ in (0, 1):
+    for pause_ms in _PAUSES_MS:
         await _deactivate(modem)
         try:
             await configure(modem, modem.apn)  # the modem may have registered by itself, before we said it
             return await modem.at.command("AT+QIACT=1", timeout_ms=ACTIVATE_MS)
-        except ATError as refused:
-            modem.note("%s", refused)
+        except ATError:
+            await asyncio.sleep_ms(min(modem.poll_ms, pause_ms))
     raise OSError(ETIMEDOUT, "no bearer")
 
 

@@ -12,8 +12,12 @@ from modem.pull import deliver
 _ANNOUNCERS = ((b"+CARECV:", 0, b","),)
 # Not SMS Ready: it comes up to ten seconds after the modem began to answer. With automatic baud rate there is no RDY;
 # then the echo, which is on again, tells of a restart.
-_BOOT = (b"RDY", b"NORMAL POWER DOWN", b"UNDER-VOLTAGE POWER DOWN", b"OVER-VOLTAGE POWER DOWN")
-_IGNORED = b" +CPIN: +CFUN: *PSUTTZ: DST: +CTZV: +CTZE: +CGNSXTRA: +CENG: +CAOPEN: +CSCON: +CEDRXP: +CNTP: +CAURC: "
+# In PSM its UART is dead, and all that is not stored is gone; it comes back without a word (2B.8).
+_ASLEEP = b'+CPSMSTATUS: "ENTER'
+_BOOT = (b"RDY", b"NORMAL POWER DOWN", b"UNDER-VOLTAGE POWER DOWN", b"OVER-VOLTAGE POWER DOWN", _ASLEEP)
+_IGNORED = (
+    b" +CPSMSTATUS: +CPIN: +CFUN: *PSUTTZ: DST: +CTZV: +CTZE: +CGNSXTRA: +CENG: +CAOPEN: +CSCON: +CEDRXP: +CNTP: +CAURC: "
+)
 _LINE = const(1536)  # a datagram of 1460 bytes
 _SYSTEM_MODE = (38, 1)  # LTE only, LTE-M only (AT+CNMP, AT+CMNB)
 
@@ -32,7 +36,6 @@ class Modem(Family):
         at.urc(b"+CADATAIND:", self._on_data)
         at.urc(b"+CASTATE:", self._on_state)
         at.urc(b"+APP PDP:", self._on_bearer)
-        at.urc(b"+CPSMSTATUS:", self._on_sleep)
         at.urc(b"SMS Ready", lambda line: None)
         at.data(b"+CARECV:", lambda line, block: deliver(self, block))
         at.parser.ignored = _IGNORED
@@ -54,8 +57,7 @@ class Modem(Family):
         if line.endswith(b" 0,DEACTIVE"):
             self.bearer_lost("PDN deactivated")
 
-    def _on_sleep(self, line):
-        if b"ENTER" in line:
-            # Its UART is dead now, and all that is not stored is gone; it comes back without a word (2B.8).
-            self.at.expect_boot = True
-            self.rebooted(line)
+    def rebooted(self, line):
+        if line and line.startswith(_ASLEEP):
+            self.at.expect_boot = True  # it wakes for its periodic update, and sleeps again: no news until start()
+        super().rebooted(line)

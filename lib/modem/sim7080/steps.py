@@ -3,6 +3,7 @@
 Called by modem.link, modem.ladder and modem.info only. RAM: none.
 """
 
+import asyncio
 from errno import ENODEV, ETIMEDOUT
 from time import ticks_diff, ticks_ms
 
@@ -11,7 +12,7 @@ from micropython import const
 from at.errors import ATError
 from at.fields import scan_int, split
 from modem.convert import quotable
-from modem.link import attempt, restarted
+from modem.link import attempt, radio_off, restarted
 from modem.verbs import steps
 
 READY = b"RDY"  # if the baud rate is fixed
@@ -24,11 +25,11 @@ _CFUN_MS = const(10000)
 _BEARER_MS = const(75000)
 _LOOK_MS = const(5000)
 _CLOSE_MS = const(10000)
+_PAUSES_MS = (300, 1000, 3000)  # after which a bearer that was refused is tried again
 _MODELS = (b"SIM7070", b"SIM7080", b"SIM7090")
 
 # (command, prefix, whether start() fails without it). Sent again after every restart.
 SETTINGS = (
-    ("AT+CLTS=1", None, False),  # the clock follows the network
     ("AT+CPSMSTATUS=1", None, False),
     ("AT+CASRIP=0", None, False),  # else the announcement of a datagram has another form
     ("AT+CGNSPWR=0", None, False),  # a receiver that ran when we restarted
@@ -61,6 +62,11 @@ async def prepare(modem):
         lines = await attempt(modem, "AT+%s?" % name, b"+%s:" % name.encode())
         if not lines or scan_int(split(lines[0])[0]) != value:
             await _set_mode(modem, "AT+%s=%d" % (name, value))
+    lines = await attempt(modem, "AT+CLTS?", b"+CLTS:")
+    if not lines or scan_int(split(lines[0])[0]) != 1:
+        # The clock follows the network: stored, and it takes an attach to begin.
+        await attempt(modem, "AT+CLTS=1", timeout_ms=5000)
+        await radio_off(modem)
     await close_all(modem)  # sockets of our life before a reboot, or left over by PSM
     return {"DTLS", "NEIGHBOURS", "GNSS", "GNSS_ALONE", "TIMEHINT", "XTRA", "PSM"}
 
@@ -93,29 +99,36 @@ async def _active(modem):
 
 
 async def bearer(modem):
-    """Bearer 0 has an address. The modem's word of it may get lost, so it is also asked."""
+    """Bearer 0 has an address. It may be refused for a moment after the registration."""
     if await _active(modem):
         return
     await _access_point(modem, modem.apn)  # the modem may have registered by itself, before we said it
+    for pause_ms in _PAUSES_MS:
+        if await _activate(modem):
+            return
+        await asyncio.sleep_ms(min(modem.poll_ms, pause_ms))
+    raise OSError(ETIMEDOUT, "no bearer")
+
+
+async def _activate(modem):
+    """-> whether it came up. The modem's word of it may get lost, so it is also asked."""
     news = modem.at.expect(b"+APP PDP: 0,")
     try:
         await modem.at.command("AT+CNACT=0,1", timeout_ms=_BEARER_MS)
         began = ticks_ms()
         while ticks_diff(ticks_ms(), began) < _BEARER_MS:
             try:
-                if (await news.wait(_LOOK_MS)).endswith(b",ACTIVE"):
-                    return
-                break
+                return (await news.wait(_LOOK_MS)).endswith(b",ACTIVE")
             except OSError as error:
                 if error.args[0] != ETIMEDOUT:
                     raise
             if await _active(modem):
-                return
-    except ATError as refused:
-        modem.note("%s", refused)
+                return True
+    except ATError:
+        pass
     finally:
         news.close()
-    raise OSError(ETIMEDOUT, "no bearer")
+    return False
 
 
 async def close_all(modem):
