@@ -16,7 +16,10 @@ from godwit.twin.agnss import Request, build
 from harness.run_unit import REPO, program
 
 _HARBOUR = (54.4716, 9.0446, 3000)
-_FAST = ("--family", "gnss", "--speed", "30", "--place", "harbour")
+# Clouds until the node has asked what it came for, however long that takes on this machine.
+_CLOUDY = ("--family", "gnss", "--place", "harbour", "--fault", "no_fix")
+# Where both know the time the simulated world must not run away from the node's: 2 minutes are 8 s of ours.
+_SLOW, _FAST = (*_CLOUDY, "--speed", "15"), (*_CLOUDY, "--speed", "40")
 pytestmark = [
     pytest.mark.limit(60),
     pytest.mark.skipif(
@@ -54,8 +57,12 @@ class Device:
         self.process.stdin.flush()
 
 
-def run(modem, scenario, *args, **how):
-    return Device(modem, scenario, *args, **how).until()
+def run(modem, scenario, *args, clear="need", **how):
+    """The scenario to its end; the sky is clear from when it has told `clear`."""
+    device = Device(modem, scenario, *args, **how)
+    device.until(clear)
+    modem.ask(clear="no_fix")
+    return device.until()
 
 
 @pytest.fixture
@@ -89,7 +96,7 @@ def test_without_help(tmp_path):
 
 def test_time_and_place(tmp_path):
     """INI-TIME at once, as the node knows the time, and INI-POS as a hint."""
-    with running_modem(tmp_path, *_FAST, ready=False) as modem:
+    with running_modem(tmp_path, *_SLOW, ready=False) as modem:
         told = run(modem, "hinted")
         assert told["need"] == [[0x33, 0xFFFFFFFF]]
         check(told["fix"][0])
@@ -100,8 +107,8 @@ def test_time_and_place(tmp_path):
 
 def test_full_assistance(tmp_path, blob):
     """All that the twin makes goes in, each frame acknowledged; a fix in seconds; after a sleep it needs no more."""
-    with running_modem(tmp_path, *_FAST, ready=False) as modem:
-        told = run(modem, "assisted", blob)
+    with running_modem(tmp_path, *_SLOW, ready=False) as modem:
+        told = run(modem, "assisted", blob, clear="left")
         entries = modem.ask(get="injected")["injected"]
         assert not [entry for entry in entries if entry["refused"] or entry["error"]], entries
         gps = {sv for entry in entries for sv in entry["svs"] if sv <= 32}
@@ -121,11 +128,16 @@ def test_full_assistance(tmp_path, blob):
 
 
 def test_a_receiver_that_lost_its_battery_is_given_all_again(tmp_path, blob):
-    with running_modem(tmp_path, *_FAST, ready=False) as modem:
+    with running_modem(tmp_path, *_SLOW, ready=False) as modem:
         device = Device(modem, "forgetful", blob)
+        device.until("left")
+        modem.ask(clear="no_fix")
         device.until("ready")
+        modem.ask(fault="no_fix")
         modem.ask(do="reset")
         device.go_on()
+        device.until("need")
+        modem.ask(clear="no_fix")
         told = device.until()
         assert told["need"] == [[0x33, 0xFFFFFFFF]] * 2
         check(told["fix"][1])
