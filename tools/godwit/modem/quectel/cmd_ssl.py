@@ -6,6 +6,7 @@ puts the name into the ClientHello.
 """
 
 from godwit.dtls.trust import VERIFY_NONE, VERIFY_REQUIRED
+from godwit.modem.agnss import GPS_EPOCH
 from godwit.modem.grammar import Bare, CmeError
 from godwit.modem.quectel import cmd_file
 from godwit.modem.quectel.cmd_socket import (
@@ -116,9 +117,8 @@ def _arm(dev, sock, ssl, host):
     names = {"ca": "cacert" if level >= _SERVER else None, "cert": "clientcert" if level == _MUTUAL else None,
              "key": "clientkey" if level == _MUTUAL else None}
     credentials = {key: _pem(dev, _get(dev, ssl, name)) if name else None for key, name in names.items()}
-    check_time = not _get(dev, ssl, "ignorelocaltime")
     sock.tls = Tls(**credentials, verify=VERIFY_REQUIRED if level else VERIFY_NONE, hostname=None,
-                   now_s=dev.core.clock.now_ms() / 1000 if check_time and dev.core.time_known else None,
+                   now_s=None if _get(dev, ssl, "ignorelocaltime") else dev.core.rtc_s() or GPS_EPOCH,
                    timeout_s=_get(dev, ssl, "negotiatetime"), sni=host if _get(dev, ssl, "sni") else None)
 
 

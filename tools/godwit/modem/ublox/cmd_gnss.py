@@ -1,5 +1,6 @@
 """GNSS of SARA-R510M8S in AT (modems.md 2D.5): +UGPS, +UGIND, +ULOC, +UGRMC, and the +UGUBX tunnel to the receiver."""
 
+from godwit.modem.agnss import GPS_EPOCH
 from godwit.modem.grammar import CmeError, CommandError
 from godwit.modem.registry import Registry, Reply
 from godwit.modem.ublox import format as fmt
@@ -138,7 +139,7 @@ async def _wait_for_fix(dev, sensors, timeout, accuracy):
 
 
 def _report(dev, detailed):
-    dev.announce(fmt.uuloc(dev.receiver.fix, detailed, dev.core.gnss.now_s()))
+    dev.announce(fmt.uuloc(dev.receiver.fix, detailed, dev.core.rtc_s() or GPS_EPOCH))
 
 
 def _stop_locating(dev):

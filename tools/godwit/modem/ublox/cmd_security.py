@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from godwit.dtls.trust import VERIFY_NONE, VERIFY_REQUIRED
+from godwit.modem.agnss import GPS_EPOCH
 from godwit.modem.grammar import CmeError, CommandError
 from godwit.modem.registry import Registry
 from godwit.modem.sockets import Tls
@@ -169,7 +170,7 @@ def arm(dev, sock):
         raise OSError("no expected host name in the profile")
     if profile.get(_VERSION, 0) not in (0, 3):
         raise OSError("DTLS 1.2 is all there is")
-    now_s = dev.core.clock.now_ms() / 1000 if level >= _ALL and dev.core.time_known else None
+    now_s = (dev.core.rtc_s() or GPS_EPOCH) if level >= _ALL else None
     sock.tls = Tls(**credentials, verify=VERIFY_REQUIRED if level else VERIFY_NONE, now_s=now_s,
                    hostname=hostname if level >= _CHAIN_AND_HOST else None, timeout_s=_HANDSHAKE_S,
                    sni=profile.get(_SNI) or None)

@@ -58,8 +58,8 @@ class M8:
         self.on, self.aid, self.systems = True, aid, systems
         if aid & LOCAL_AIDING and self._saved is not None:
             self._core.gnss.known = copy.deepcopy(self._saved)
-            if self._core.time_known:
-                self._core.gnss.known.time_error_s = 0.0  # the modem's clock is given along
+            if self._core.rtc_s() is not None:  # the modem's clock is given along, right or wrong
+                self._core.gnss.known.time_error_s = self._core.rtc_s() - self._core.gnss.now_s()
         self._core.gnss.track()
 
     def stop(self):
