@@ -160,9 +160,11 @@ class Sockets(unittest.TestCase):
             second = await errno_of(endpoint.send(b"x"))
             fake.sent.clear()
             await endpoint.close()
-            return first, second, m.endpoints, fake.commands()
+            nothing = fake.commands()
+            await m.udp_open("192.0.2.1", 1)
+            return first, second, nothing, fake.commands()[:2], m.orphans
 
-        self.assertEqual(drive(body)[0], (None, ECONNRESET, {}, []))
+        self.assertEqual(drive(body)[0], (None, ECONNRESET, [], ["AT+USOCL=0", "AT+USOCR=17"], []))
 
     def test_we_close_while_sending(self):
         async def body(m, fake):

@@ -38,11 +38,12 @@ class Modem(Family):
             endpoint.arrived()
 
     def _on_closed(self, line):
-        """By the peer, or by the modem: the handle is free again."""
+        """By the peer, or by the modem; nobody says whether the handle is free again, so the next opening closes it."""
         endpoint = self.endpoint(split(line)[0])
         if endpoint is not None:
             endpoint.fail("closed by the peer")
             del self.endpoints[endpoint.handle]
+            self.orphans.append(endpoint.handle)
 
     def _on_deactivated(self, line):
         self.bearer_lost(readable(line))
