@@ -31,7 +31,8 @@ PROMPTS = {
 
 def test_every_fault_has_a_line_in_the_catalogue_and_a_test():
     table = (ROOT / "tools/godwit/modem/FAULTS.md").read_text()
-    lines = set(re.findall(r"^\| `(\w+)` \|", table.partition("## Scenarios")[0], re.MULTILINE))
+    cells = re.findall(r"^\| (`[^|]+`) \|", table.partition("## Scenarios")[0], re.MULTILINE)
+    lines = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert lines == CATALOGUE.keys()
     tests = "".join(path.read_text() for path in (ROOT / "tests/integration").glob("test_modemsim_*.py"))
     assert [name for name in CATALOGUE if not re.search(rf"[\"'={{]{name}[\"'=]", tests)] == []
@@ -68,6 +69,13 @@ def test_damaged_bytes(family):
         bench.faults.apply("flip", 1.0)
         bench.write(b"AT+CGSN\r")
         assert all((a ^ b).bit_count() == 1 for a, b in zip(await bench.said(), IMEI, strict=True))
+        bench.faults.clear("flip")
+        for name, sent in (("drop_in", b"AT++CGSN\r"), ("dup_in", b"AT+CGSN\r"), ("flip_in", b"AT+CGSN\r")):
+            bench.faults.apply(name, 3)
+            bench.write(sent)
+            said = await bench.said()
+            assert (said == IMEI) == (name == "drop_in") and said.endswith((OK, ERROR, b"ERROR: 4\r\n")), (name, said)
+            assert await bench.at("AT+CGSN") == IMEI
 
     run(scenario, family)
 
@@ -206,6 +214,15 @@ def test_prompts(family):
         await bench.connected()
         bench.faults.apply("prompt_error", count=1)
         assert (await bench.at(command)).endswith(ERROR)
+        bench.faults.apply("urc_inside", "prompt", count=1)
+        bench.write(command.encode() + b"\r")
+        said = await bench.said()
+        assert said.endswith(prompt) and len(said) > len(prompt)
+        await asyncio.sleep(0.05)
+        bench.faults.apply("storm", 1)  # waits until the payload is in, and no longer
+        bench.write(b"abcd")
+        await bench.until(b"OK\r\n")
+        assert bytes(bench.wire.out).startswith(b"\r\nRING\r\n")
         bench.faults.apply("prompt_tight", count=1)
         bench.write(command.encode() + b"\r")
         assert await bench.said() == prompt.rstrip(b" ")

@@ -26,8 +26,8 @@ class Answers:
     def _joined(self, lines, raw, final):
         """Lines, block and final result; a fault may put a line that nobody asked for in between, or repeat."""
         faults = self._dev.core.faults
-        where = faults.arg("urc_inside", "before")
-        noise = _framed(self._dev.noise_line(faults.rng.randrange(9))) if where else b""
+        where = None if self._at_prompts() else faults.arg("urc_inside", "before")
+        noise = self._noise() if where else b""
         if faults.on("final_twice"):
             final += final
         if where == "inside" and lines.count(b"\r\n") > 2:
@@ -38,6 +38,16 @@ class Answers:
         if where == "glued":
             return lines + raw + final + noise
         return lines + raw + noise + final
+
+    def before_prompt(self):
+        """What comes before a prompt that should not."""
+        return self._noise() if self._at_prompts() and self._dev.core.faults.on("urc_inside") else b""
+
+    def _at_prompts(self):
+        return self._dev.core.faults.state().get("urc_inside") == "prompt"
+
+    def _noise(self):
+        return _framed(self._dev.noise_line(self._dev.core.faults.rng.randrange(9)))
 
     def _block(self, block):
         """The fault `length`: the count is wrong by so much; the bytes are cut, or the count is."""

@@ -28,7 +28,7 @@ CATALOGUE = {
     "sim_pin": ("state", "text", "the SIM wants PIN ARG after each start"),
     "sim_failure": ("state", None, "the SIM does not work"),
     "urc_twice": ("state", "float", "say unsolicited lines twice with probability ARG"),
-    "urc_inside": ("state", "text", "an unsolicited line in each answer: ARG is before, inside, after or glued"),
+    "urc_inside": ("state", "text", "an unsolicited line in each answer: ARG is before, inside, after, glued, prompt"),
     "final_twice": ("state", None, "each final result comes twice"),
     "length": ("state", "int", "counted bytes: ARG fewer come than announced, or -ARG more"),
     "prompt_error": ("state", None, "ERROR instead of a prompt"),
@@ -37,6 +37,9 @@ CATALOGUE = {
     "drop_byte": ("state", "int", "the ARG-th byte of output from now on is lost"),
     "dup_byte": ("state", "int", "the ARG-th byte of output from now on comes twice"),
     "flip_byte": ("state", "int", "one bit of the ARG-th byte of output from now on is wrong"),
+    "drop_in": ("state", "int", "the ARG-th byte of input from now on is lost"),
+    "dup_in": ("state", "int", "the ARG-th byte of input from now on comes twice"),
+    "flip_in": ("state", "int", "one bit of the ARG-th byte of input from now on is wrong"),
     "reboot_out": ("state", "int", "reboot before the ARG-th byte of output from now on"),
     "reboot_in": ("state", "int", "reboot before the ARG-th byte of input from now on"),
     "sleepy": ("state", "int", "after half a second without input its first ARG bytes are lost"),
@@ -69,7 +72,7 @@ CATALOGUE = {
 }
 
 
-URC_PLACES = ("before", "inside", "after", "glued")
+URC_PLACES = ("before", "inside", "after", "glued", "prompt")
 _OPTIONAL = ("urc_inside",)
 
 

@@ -265,13 +265,15 @@ class Line:
             raise CommandError
         if self.core.faults.on("prompt_tight"):
             text = text.rstrip(" ")
-        self._phase = Prompt(self, count, settle_s, ends, cancels)
-        self.send(text.encode())
+        phase = self._phase = Prompt(self, count, settle_s, ends, cancels)
+        self.send(self._answers.before_prompt() + text.encode())
         asyncio.get_running_loop().call_soon(self._pump)
         try:
-            return await self._phase.wait(window_s)
+            return await phase.wait(window_s)
         finally:
-            self._phase = None
+            if self._phase is phase:
+                self._phase = None
+                self.idle()  # what had to wait comes before the final result
 
     def phase_ending(self):
         """The last byte of data mode is in; sending may take a moment more."""

@@ -75,7 +75,7 @@ class Wire:
         if self._timer:
             self._held += data
             return
-        data = self._sleepy(data)
+        data = self._hit(self._sleepy(bytes(data)), "_in")
         cut = self._faults.reached("reboot_in", len(data))
         self._on_bytes(data if cut is None else data[:cut])
         if cut is not None:
@@ -97,13 +97,7 @@ class Wire:
         return data[lost:]
 
     def _damaged(self, data):
-        on = self._faults.state()
-        out = bytearray(data)
-        for name, change in (("drop_byte", lambda at: b""), ("dup_byte", lambda at: out[at : at + 1] * 2),
-                             ("flip_byte", lambda at: bytes((out[at] ^ 1 << self._faults.rng.randrange(8),)))):
-            at = self._faults.reached(name, len(out)) if name in on else None
-            if at is not None:
-                out[at - 1 : at] = change(at - 1)
+        on, out = self._faults.state(), bytearray(self._hit(data, "_byte"))
         if "flip" in on:
             for i in range(len(out)):
                 if self._faults.chance("flip"):
@@ -111,3 +105,12 @@ class Wire:
         if "baud" in on:
             out = bytearray(self._faults.rng.randbytes(len(out)))
         return bytes(out)
+
+    def _hit(self, data, suffix):
+        """One byte lost, doubled or changed by the faults whose names end so."""
+        for name, change in (("drop", lambda byte: b""), ("dup", lambda byte: bytes((byte, byte))),
+                             ("flip", lambda byte: bytes((byte ^ 1 << self._faults.rng.randrange(8),)))):
+            at = self._faults.reached(name + suffix, len(data))
+            if at is not None:
+                data = data[: at - 1] + change(data[at - 1]) + data[at:]
+        return data
