@@ -76,6 +76,10 @@ class Start(unittest.TestCase):
         self.assertEqual(self.caps({"AT+CGMM": said(b"BG95-M3")})[0], ENODEV)
         self.assertEqual(self.caps({"AT+CGMM": ERROR})[0], ENODEV)
 
+    def test_noise_in_its_name(self):
+        self.assertEqual(self.caps({"AT+CGMM": said(b"SARA-R51\xb0M8S")})[0][0], "AGNSS")
+        self.assertEqual(self.caps({"AT+CGMM": said(b"\xb0ARA-R510M8S")})[0], ENODEV)
+
     def test_identity(self):
         answers = {"AT+CGSN": said(b"357862090123456"), "AT+CCID": said(b"+CCID: 8988303000001234567")}
         answers["AT+CGMR"] = said(b"03.15")

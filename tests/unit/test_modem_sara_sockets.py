@@ -75,6 +75,9 @@ class Sockets(unittest.TestCase):
 
         name, refused = {'AT+UDNSRN=0,"coap.nrfcloud.com"': CME3}, {'AT+USOCO=0,"192.0.2.10",5683': CME3}
         self.assertEqual(drive(body, name)[0], (EHOSTUNREACH, {}, []))
+        for noise in (b'+UDNSRN: "192.0.2.\xff"', b'+UDNSRN: "', b"+UDNSRN:"):
+            got = drive(body, {'AT+UDNSRN=0,"coap.nrfcloud.com"': said(noise)})[0]
+            self.assertEqual(got, (EHOSTUNREACH, {}, []))
         got, fake, _ = drive(body, refused)
         self.assertEqual(got, (ECONNREFUSED, {}, []))
         self.assertEqual(fake.commands()[-2:], ["AT+USOER", "AT+USOCL=0"])

@@ -8,6 +8,7 @@ from errno import ECONNABORTED
 from micropython import const
 
 from at.errors import ATError
+from at.fields import readable
 from modem.convert import quotable
 from modem.link import attempt
 from modem.pem import is_older, name
@@ -72,5 +73,5 @@ async def _stored(modem):
     for line in lines:
         start = line.find(b'"ca') + 1
         if start:
-            names.append(line[start : line.find(b'"', start)].decode())
+            names.append(readable(line[start : line.find(b'"', start)]))
     return names

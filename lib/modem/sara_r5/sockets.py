@@ -8,7 +8,7 @@ from errno import ECONNABORTED, ECONNREFUSED, EHOSTUNREACH
 from micropython import const
 
 from at.errors import ATError
-from at.fields import scan_int, split
+from at.fields import readable, scan_int, split
 from modem.convert import quotable
 from modem.handles import keep
 from modem.link import attempt
@@ -43,15 +43,19 @@ async def connect(modem, host, port, profile, timeout_ms):
 
 async def _resolve(modem, host):
     """-> the address of `host` as text; older firmware takes nothing else for a datagram socket."""
-    if host.replace(".", "").isdigit():
+    if _is_address(host):
         return host
     # SARA-R422 answers with the name of a URC.
     prefix = (b"+UDNSRN:", b"+UUDNSRN:")
     lines = await attempt(modem, 'AT+UDNSRN=0,"%s"' % host, prefix, timeout_ms=_DNS_MS)
-    address = split(lines[0])[0].decode() if lines else ""
-    if not address:
+    address = readable(split(lines[0])[0]) if lines else ""
+    if not _is_address(address):
         raise OSError(EHOSTUNREACH, "name not resolved")
-    return quotable(address)
+    return address
+
+
+def _is_address(text):
+    return text.replace(".", "").isdigit()
 
 
 async def _open(modem, address, port, profile, timeout_ms):

@@ -8,7 +8,7 @@ from errno import ENODEV, ETIMEDOUT
 
 from micropython import const
 
-from at.fields import split
+from at.fields import readable, split
 from modem.convert import quotable
 from modem.link import CFUN_MS, attempt, restarted
 from modem.verbs import steps
@@ -43,7 +43,7 @@ IDENTITY = (
 async def probe(modem):
     """OSError(ENODEV) when it is no SARA module."""
     lines = await attempt(modem, "AT+CGMM", free=True) or (b"",)
-    modem.model = lines[0].decode()
+    modem.model = readable(lines[0])
     if not modem.model.startswith("SARA-R"):
         raise OSError(ENODEV, "not a SARA-R5 or R4")
 
