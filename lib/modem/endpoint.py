@@ -60,13 +60,17 @@ class Endpoint:
             raise self._dead
 
     async def close(self):
-        """Close the socket, in the modem too if it may have it still; fine when it is closed or lost already."""
+        """Close the socket, in the modem too if it may have it still; fine when it is closed or lost already, and when
+        the modem does not answer: then the next opening closes it."""
         self.fail("closed")
         modem, handle = self._modem, self.handle
         if modem.endpoints.get(handle) is self:
             del modem.endpoints[handle]
             modem.orphans.append(handle)  # until it is done: the next opening closes it, should we be cancelled
-            await modem.close_handle(handle)
+            try:
+                await modem.close_handle(handle)
+            except OSError:  # it does not answer, or restarts: what we hold is gone all the same
+                return
             if handle in modem.orphans:
                 modem.orphans.remove(handle)
 
