@@ -113,6 +113,17 @@ def test_lines_that_nobody_asked_for(family):
     run(scenario, family)
 
 
+async def took(bench, *parts):
+    """Seconds until the IMEI was said, and nothing else."""
+    before = asyncio.get_running_loop().time()
+    bench.write(parts[0])
+    for part in parts[1:]:
+        bench.wire.on_bytes(part)
+    await bench.until(IMEI)
+    assert bytes(bench.wire.out) == IMEI
+    return asyncio.get_running_loop().time() - before
+
+
 @every_family
 def test_answers_that_fail_to_come_or_come_twice(family):
     async def scenario(bench):
@@ -121,9 +132,7 @@ def test_answers_that_fail_to_come_or_come_twice(family):
         bench.write(b"AT+CGSN\r")
         assert await bench.said() == b""
         bench.faults.apply("late", "AT+CGSN:0.1", count=1)
-        bench.write(b"AT+CGSN\r")
-        assert await bench.said(0.03) == b""
-        assert await bench.said(0.15) == IMEI
+        assert await took(bench, b"AT+CGSN\r") >= 0.1
         bench.faults.apply("error", "AT+CGSN", count=1)
         assert await bench.at("AT+CGSN") == ERROR
         bench.faults.apply("final_twice", count=1)
@@ -176,12 +185,10 @@ def test_a_uart_that_sleeps_or_does_not_read(family):
         bench.session.wire._heard -= 1  # a second has passed
         bench.write(b"AT+CGSN\r")
         assert await bench.said() == b""  # what is left does not begin with AT
+        bench.faults.clear("sleepy")
         assert await bench.at("AT+CGSN") == IMEI
         bench.faults.apply("stall", 0.1)
-        bench.write(b"AT+CG")
-        bench.wire.on_bytes(b"SN\r")
-        assert await bench.said(0.03) == b""
-        assert await bench.said(0.15) == IMEI
+        assert await took(bench, b"AT+CG", b"SN\r") >= 0.1
 
     run(scenario, family)
 
@@ -244,8 +251,10 @@ def test_payload_too_soon_after_a_prompt_counts_or_is_lost():
         bench.faults.apply("prompt_strict")
         bench.write(b"AT+USOWR=0,4\r")
         await bench.until(b"@")
+        bench.session._phase._ready += 60  # so that no pause of this machine can make it late
         bench.wire.on_bytes(b"abcd")
-        assert await bench.said(0.06) == b"\r\n@"
+        assert await bench.said() == b"\r\n@"
+        bench.session._phase._ready -= 120
         bench.wire.on_bytes(b"abcd")
         await bench.until(b"+USOWR: 0,4\r\n\r\nOK\r\n")
 

@@ -68,7 +68,7 @@ def _start(name):
         gnss = dev.core.gnss
         gnss.stop()
         gnss.delete(_FORGETS[name])
-        said = None
+        said = gnss.known.predicted = None
         if dev.core.settings["xtra"]:
             said = _assist(dev)
         gnss.track()
