@@ -5,7 +5,7 @@ import unittest
 from errno import ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL, ETIMEDOUT
 
 from harness import sara_script
-from harness.sara_script import errno_of, said
+from harness.sara_script import OK, errno_of, said
 from modem.pull import PullEndpoint
 
 CME3 = b"\r\n+CME ERROR: 3\r\n"
@@ -123,6 +123,18 @@ class Sockets(unittest.TestCase):
             return sorted(fake.commands()[:6]), m.orphans, sorted(m.endpoints)
 
         self.assertEqual(drive(body)[0], (["AT+USOCL=%d" % i for i in range(1, 7)], [], [0, 1]))
+
+    def test_a_lower_handle_that_nobody_knows_is_closed(self):
+        async def body(m, fake):
+            fake.answers["AT+USOCL=0"] = [CME3, OK]
+            await (await m.udp_open("192.0.2.1", 1)).close()
+            fake.answers["AT+USOCR=17"] = said(b"+USOCR: 1")
+            fake.sent.clear()
+            await m.udp_open("192.0.2.1", 1)
+            return fake.commands(), sorted(m.endpoints)
+
+        got, _, _ = drive(body)
+        self.assertEqual(got, (["AT+USOCR=17", "AT+USOCL=0", 'AT+USOCO=1,"192.0.2.1",1'], [1]))
 
     def test_names_cannot_smuggle_commands(self):
         async def body(m, fake):

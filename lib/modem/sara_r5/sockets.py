@@ -70,6 +70,9 @@ async def _open(modem, address, port, profile, timeout_ms):
         modem.orphans.extend([i for i in range(SOCKETS) if i not in modem.endpoints] if handle is None else [handle])
     if handle is None:
         raise OSError(ECONNREFUSED, "no socket handle")
+    for lower in range(handle):  # taken by nobody that we know: once its closing was refused, or never answered
+        if lower not in modem.endpoints:
+            await close_handle(modem, lower)
     if profile is not None:
         await at.command("AT+USOSEC=%d,1,%d" % (handle, profile), b"+USOSEC:", timeout_ms=5000)
     await at.command('AT+USOCO=%d,"%s",%d' % (handle, address, port), timeout_ms=timeout_ms)
