@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from modemsim_support import running_modem
 from test_modemsim_faults import every_family, run
 
 from godwit.modem import scenario as scenarios
@@ -31,9 +32,14 @@ def test_a_track_has_places_levels_and_holes(tmp_path):
     assert at(9999).lat == 52.7 and at(9999).cell == at(2400).cell and len(at(2400).cell.neighbours) == 4
 
 
-@pytest.mark.parametrize("text", ["", "0,91,0\n", "0,1\n", "a,1,2\n", "5,1,2\n5,1,2\n", "0,1,2,3,4,5\n", "0,1,2,3,x\n"])
+NOT_TRACKS = (
+    "\xff", "0,\0", "", "0,91,0\n", "0,1\n", "a,1,2\n", "5,1,2\n5,1,2\n", "0,1,2,3,4,5\n", "0,1,2,3,x\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOT_TRACKS)
 def test_a_file_that_is_not_a_track(tmp_path, text):
-    (tmp_path / "track").write_text(text)
+    (tmp_path / "track").write_text(text, "latin-1")
     with pytest.raises(track.TrackError):
         track.load(tmp_path / "track")
 
@@ -132,3 +138,26 @@ def test_the_board_refuses_what_does_not_fit():
     for name, arg in (("urc_inside", "nowhere"), ("length", "x"), ("late", "AT:x"), ("reboot_on", None)):
         with pytest.raises(ValueError, match=name):
             FaultBoard().apply(name, arg)
+
+
+def test_the_options_of_the_program(tmp_path):
+    """Track, NAT timeout and scenario of a whole process; counters and what is left of the scenario, by the socket."""
+    (tmp_path / "way.csv").write_text("0,52.5,13.4\n")
+    (tmp_path / "s.json").write_text(json.dumps([{"when": {"phase": "attach"}, "do": {"urc_lost": 0.0}},
+                                                 {"when": {"at": 1e6}, "do": {"reboot": True}}]))
+    with running_modem(tmp_path, "--family", "bg95", "--speed", 100, "--track", tmp_path / "way.csv",
+                       "--nat-timeout", 60, "--scenario", tmp_path / "s.json", ready=False) as modem:
+        assert modem.event("attach")["eci"] >> 24 == 2
+        assert modem.ask(get="scenario")["left"] == [{"when": {"at": 1e6}, "do": {"reboot": True}}]
+        assert modem.ask(get="counters")["counters"]["uart_out"] > 0
+        assert modem.ask(get="state")["faults"] == {"urc_lost": 0.0}
+
+
+def test_options_that_cannot_be_honoured_are_one_line(tmp_path):
+    (tmp_path / "bad").write_text("{")
+    for option in (("--track", tmp_path / "bad"), ("--track", tmp_path / "none"), ("--scenario", tmp_path / "bad"),
+                   ("--file", f"a={tmp_path / 'none'}"), ("--nat-timeout", "-1")):
+        with pytest.raises(AssertionError) as caught:
+            with running_modem(tmp_path, *option):
+                pass
+        assert "Error: " in str(caught.value) and "Traceback" not in str(caught.value)

@@ -37,17 +37,21 @@ class Point:
 
 def load(path):
     """The points of a file. Raises TrackError, OSError."""
+    try:
+        with open(path, newline="") as stream:
+            rows = list(csv.reader(stream))
+    except (csv.Error, UnicodeDecodeError) as err:
+        raise TrackError(f"{path}: not CSV") from err
     points = []
-    with open(path, newline="") as stream:
-        for number, row in enumerate(csv.reader(stream), 1):
-            if not row or row[0].startswith("#"):
-                continue
-            try:
-                points.append(_point(row))
-            except (ValueError, TypeError) as err:
-                raise TrackError(f"{path}, line {number}: seconds,lat,lon[,alt[,rsrp]]") from err
-            if len(points) > 1 and points[-1].at <= points[-2].at:
-                raise TrackError(f"{path}, line {number}: time does not go on")
+    for number, row in enumerate(rows, 1):
+        if not row or row[0].startswith("#"):
+            continue
+        try:
+            points.append(_point(row))
+        except (ValueError, TypeError) as err:
+            raise TrackError(f"{path}, line {number}: seconds,lat,lon[,alt[,rsrp]]") from err
+        if len(points) > 1 and points[-1].at <= points[-2].at:
+            raise TrackError(f"{path}, line {number}: time does not go on")
     if not points:
         raise TrackError(f"{path}: empty")
     return points
