@@ -14,4 +14,4 @@ BASIC = {
     'AT+QIOPEN=1,0,"UDP","coap.example",5683,0,0': OK + news("+QIOPEN: 0,0"),
 }
 OPEN = 'AT+QIOPEN=1,0,"UDP","coap.example",5683,0,0'
-drive = Rig("bg95", BASIC).drive
+drive = Rig("bg95", BASIC, "DTLS GNSS NEIGHBOURS PSM TIMEHINT XTRA").drive

@@ -39,12 +39,16 @@ class Power:
 
 
 class Rig:
-    def __init__(self, family, basic):
+    """`caps`: what the family has after a start() with the `basic` answers."""
+
+    def __init__(self, family, basic, caps):
         self.family = family
         self.basic = basic
+        self.caps = frozenset(caps.split())
 
     def drive(self, body, answers=None, started=True, power=None, timeout_s=8):
-        """Run `body(modem, fake)`; -> (its result, commands after start(), what on_lost was told)."""
+        """Run `body(modem, fake)`; -> (its result, the FakeModem, what on_lost was told). `started`: taken as started,
+        which start() would need a tenth of a second for."""
         merged = dict(self.basic)
         merged.update(answers or {})
         fake = FakeModem(merged)
@@ -59,8 +63,11 @@ class Rig:
             made.at.probe_ms, made.at.quiet_ms, made.at.drain_ms = 40, 20, 60
             try:
                 if started:
-                    await made.start()
-                    fake.sent.clear()
+                    made.at.start()
+                    made.at.parser.synced = made.at.parser.mute = True
+                    made.restarted = False
+                    made.caps = self.caps
+                    made.registration["stat"] = 1
                 return await body(made, fake)
             finally:
                 await made.at.stop()

@@ -17,4 +17,4 @@ BASIC = {
 }
 OPEN = 'AT+CAOPEN=0,0,"UDP","coap.example",5683,0'
 DOWN = info('+CNACT: 0,0,"0.0.0.0"', '+CNACT: 1,0,"0.0.0.0"')
-drive = Rig("sim7080", BASIC).drive
+drive = Rig("sim7080", BASIC, "DTLS GNSS GNSS_ALONE NEIGHBOURS PSM TIMEHINT XTRA").drive

@@ -74,6 +74,12 @@ class Dtls(unittest.TestCase):
         (_, fake, _), _ = self.drive(self.open, files=files)
         self.assertEqual(fake.payloads, [b"hello"])
 
+        async def without(m, fake):
+            await m.dtls_open("coap.example", 5684, 42, "coap.example")
+
+        (_, fake, _), _ = self.drive(without, files=files)
+        self.assertIn('AT+QSSLCFG="cacert",0,"UFS:%s"' % list(files)[0], fake.commands())
+
     def test_another_certificate_of_the_same_length(self):
         old = "ca42_00000000.pem"
         (_, fake, _), files = self.drive(self.open, files={old: len(CA), "ca4_1.pem": 1})
@@ -96,7 +102,11 @@ class Dtls(unittest.TestCase):
         async def body(m, fake):
             return await failure_of(m.dtls_open("coap.example", 5684, 42, "coap.example")), m.orphans
 
-        refused = {'AT+QSSLOPEN=1,0,4,"coap.example",5684,0': OK + news("+QSSLOPEN: 4,579")}
+        for code in (566, 579):
+            self.refused(body, code)
+
+    def refused(self, body, code):
+        refused = {'AT+QSSLOPEN=1,0,4,"coap.example",5684,0': OK + news("+QSSLOPEN: 4,%d" % code)}
         (got, fake, _), _ = self.drive(body, refused)
         self.assertEqual(got, (ECONNABORTED, []))
         self.assertIn('AT+QSSLCFG="cacert",0,"UFS:ca42.pem"', fake.commands())  # without `ca`: put there by hand
@@ -119,7 +129,11 @@ class Dtls(unittest.TestCase):
             clock._utc = before
 
     def test_old_firmware_has_none(self):
-        got, _, _ = drive(lambda m, fake: failure_of(m.dtls_open("h", 1, 1, "h")), {"AT+QSSLCFG=?": ERROR})
+        async def body(m, fake):
+            await m.start()
+            return await failure_of(m.dtls_open("h", 1, 1, "h"))
+
+        got, _, _ = drive(body, {"AT+QSSLCFG=?": ERROR}, started=False)
         self.assertEqual(got, ENODEV)
 
 

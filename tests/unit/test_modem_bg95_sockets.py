@@ -181,6 +181,23 @@ class Sockets(unittest.TestCase):
         got, fake, _ = drive(body, {OPEN: [OK + news("+QIOPEN: 0,563"), BASIC[OPEN]]})
         self.assertEqual((got, fake.commands()), (0, [OPEN, "AT+QICLOSE=0", OPEN]))
 
+    def test_17_the_result_is_lost(self):
+        import modem.bg95.sockets as sockets
+
+        state = '+QISTATE: 0,"UDP","192.0.2.1",5683,0,%d,1,0,0,"uart1"'
+        answers = {OPEN: OK, "AT+QISTATE=1,0": [info(state % 1), info(state % 2)]}
+
+        async def body(m, fake):
+            return (await m.udp_open("coap.example", 5683)).handle
+
+        before = sockets.LOOK_MS
+        sockets.LOOK_MS = 40
+        try:
+            got, fake, _ = drive(body, answers)
+        finally:
+            sockets.LOOK_MS = before
+        self.assertEqual((got, fake.commands()), (0, [OPEN, "AT+QISTATE=1,0", "AT+QISTATE=1,0"]))
+
     def test_opening_is_cancelled(self):
         async def body(m, fake):
             fake.answers[OPEN] = OK

@@ -106,7 +106,7 @@ class Attach(unittest.TestCase):
         answers = {
             "AT+CNACT?": DOWN,
             "AT+CPIN?": info("+CPIN: READY"),
-            "AT+CEREG?": [info("+CEREG: 5,0"), info("+CEREG: 5,0"), BASIC["AT+CEREG?"]],
+            "AT+CEREG?": [info("+CEREG: 5,0"), BASIC["AT+CEREG?"]],
             "AT+CNACT=0,1": OK + news("+APP PDP: 0,ACTIVE"),
         }
         got, fake, _ = drive(lambda m, fake: m.attach(apn="iot"), answers)

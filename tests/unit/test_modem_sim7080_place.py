@@ -180,7 +180,7 @@ class Xtra(unittest.TestCase):
         self.assertEqual(sent[sent.index("AT+CGNSCOLD") - 1], "AT+CGNSPWR=1")
 
     def test_uploaded_in_parts(self):
-        data = bytes([i & 0xFF for i in range(20000)])
+        data = bytes([i & 0xFF for i in range(17000)])
         for source in (data, [data[:9000], data[9000:]]):
             _, fake, _ = drive(lambda m, fake, s=source: m.xtra(s), self.VALID)
             self.assertEqual(b"".join(fake.payloads), data)

@@ -93,6 +93,10 @@ class Dtls(unittest.TestCase):
         self.assertIn('AT+CASSLCFG=4,"CACERT","ca42.pem"', fake.commands())
         self.assertTrue("AT+CFSINIT" not in fake.commands())
 
+    def test_no_certificate(self):
+        (got, _, orphans), fake, _ = self.drive({'AT+CSSLCFG="CONVERT",2,"ca42.pem"': ERROR}, ca=None)
+        self.assertEqual((got, orphans, OPEN in fake.commands()), (ECONNABORTED, [], False))
+
     def test_upload_that_went_wrong(self):
         (got, _, orphans), fake, _ = self.drive(spoil=1)
         self.assertEqual((got, orphans), (EIO, []))

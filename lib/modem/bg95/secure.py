@@ -1,11 +1,11 @@
 """BG95: DTLS ended in the modem, where its firmware has it (modems.md 2C.5). RAM: none."""
 
-from errno import ECONNABORTED, ENODEV
+from errno import ENODEV
 
 from micropython import const
 
 from modem.bg95 import files
-from modem.bg95.sockets import connect
+from modem.bg95.sockets import ERRORS, connect
 from modem.bg95.steps import DTLS
 from modem.convert import quotable
 from modem.handles import claim, give_up
@@ -15,6 +15,8 @@ from modem.rtc import in_time
 
 # Of an SSL context: DTLS 1.2, ECDHE-ECDSA-AES128-GCM-SHA256, the server's certificate is required and checked.
 _CONTEXT = ('"sslversion",%d,3', '"dtls",%d,1', '"dtlsversion",%d,1', '"ciphersuite",%d,0xC02B', '"seclevel",%d,1')
+# Of +QSSLOPEN: a name that there is not is no matter of who the server is; 566 may be.
+_ERRORS = {result: number for result, number in ERRORS.items() if result < 566}
 _SHORTEST_S = const(10)  # of "negotiatetime"
 _LONGEST_S = const(300)
 
@@ -22,8 +24,13 @@ _LONGEST_S = const(300)
 async def _certificate(modem, sec_tag, ca):
     """-> name of the file with the CA, which is put there if need be."""
     current = name(sec_tag, ca)
-    if ca is not None:
-        found = await files.listing(modem)
+    found = await files.listing(modem)
+    if ca is None:
+        if current not in found:  # not put there by hand: by us, in a life before
+            for other in found:
+                if is_older(other, sec_tag, current):
+                    return other
+    else:
         if found.get(current) != len(ca):
             await files.store(modem, current, ca)
         for other in found:
@@ -67,4 +74,4 @@ async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=None, timeout
         await give_up(modem, number)
         raise
     cmd = 'AT+QSSLOPEN=1,%d,%d,"%s",%d,0' % (context, number, host, port)
-    return await connect(modem, number, cmd, b"+QSSLOPEN:", timeout_ms, ECONNABORTED)
+    return await connect(modem, number, cmd, b"+QSSLOPEN:", timeout_ms, _ERRORS)

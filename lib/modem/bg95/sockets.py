@@ -16,6 +16,7 @@ from errno import (
     EOPNOTSUPP,
     ETIMEDOUT,
 )
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -29,9 +30,11 @@ from modem.link import attempt
 
 _CLOSE_MS = const(10000)
 _IN_USE = const(563)
+_CONNECTED = b"2"
+LOOK_MS = 5000  # a lost result is noticed after this
 
-# Results of +QIOPEN and +QIGETERROR (modems.md 1.10); of +QSSLOPEN too, which has more of its own.
-_ERRORS = {
+# Results of +QIOPEN and +QIGETERROR (modems.md 1.10).
+ERRORS = {
     552: EINVAL,
     553: ENOMEM,
     555: EOPNOTSUPP,
@@ -51,12 +54,28 @@ _ERRORS = {
 }
 
 
+async def _result(modem, number, news, timeout_ms):
+    """-> result code of an opening; the modem's word of it may get lost, so the socket's state is also asked."""
+    began = ticks_ms()
+    while True:
+        left = timeout_ms - ticks_diff(ticks_ms(), began)
+        try:
+            return scan_int(split(await news.wait(min(left, LOOK_MS)))[1])
+        except OSError as error:
+            if error.args[0] != ETIMEDOUT or left <= LOOK_MS:
+                raise
+        if number in UDP:
+            for line in await attempt(modem, "AT+QISTATE=1,%d" % number, b"+QISTATE:") or ():
+                if split(line)[5:6] == [_CONNECTED]:
+                    return 0
+
+
 async def _open(modem, number, cmd, prefix, timeout_ms):
     """One attempt; -> result code, 0 when it is open."""
     news = modem.at.expect(b"%s %d," % (prefix, number))  # not those of openings that were given up
     try:
         await modem.at.command(cmd, timeout_ms=5000)
-        return scan_int(split(await news.wait(timeout_ms))[1])
+        return await _result(modem, number, news, timeout_ms)
     except ATError as refused:
         if refused.code is not None:
             return refused.code
@@ -66,16 +85,16 @@ async def _open(modem, number, cmd, prefix, timeout_ms):
         news.close()
 
 
-async def connect(modem, number, cmd, prefix, timeout_ms, otherwise):
-    """Open the socket `number`, which claim() gave; -> Endpoint. OSError; `otherwise` is its errno when the modem
-    gives no reason that has one."""
+async def connect(modem, number, cmd, prefix, timeout_ms, errors=ERRORS):
+    """Open the socket `number`, which claim() gave; -> Endpoint. OSError, its errno by `errors` {result: errno}, else
+    ECONNABORTED."""
     try:
         result = await _open(modem, number, cmd, prefix, timeout_ms)
         if result == _IN_USE:  # of a life before
             await close_handle(modem, number)
             result = await _open(modem, number, cmd, prefix, timeout_ms)
         if result != 0:
-            raise OSError(_ERRORS.get(result, otherwise), "not opened: %s" % result)
+            raise OSError(errors.get(result, ECONNABORTED), "not opened: %s" % result)
         return keep(modem, Endpoint(modem, number, number in DTLS))
     except OSError:
         await give_up(modem, number)
@@ -88,7 +107,7 @@ async def udp_open(modem, host, port, rx_bytes=None):
     quotable(host)
     number = await claim(modem, UDP)
     cmd = 'AT+QIOPEN=1,%d,"UDP","%s",%d,0,0' % (number, host, port)
-    return await connect(modem, number, cmd, b"+QIOPEN:", ACTIVATE_MS, ECONNABORTED)
+    return await connect(modem, number, cmd, b"+QIOPEN:", ACTIVATE_MS)
 
 
 async def close_handle(modem, handle):

@@ -70,7 +70,7 @@ async def prepare(modem):
         if scan_int(split(lines[0])[0]) == 1:
             caps.add("TIMEHINT")
         else:
-            await attempt(modem, "AT+QGPSXTRA=1", timeout_ms=5000)  # stored; it takes a restart, whenever that comes
+            await attempt(modem, "AT+QGPSXTRA=1", timeout_ms=5000)  # for the next restart
     return caps
 
 
@@ -92,8 +92,8 @@ async def _deactivate(modem):
 
 
 async def bearer(modem):
-    """Context 1 has an address. It is deactivated first, which frees the sockets of one that was lost. It may be refused
-    for a moment after the registration."""
+    """Context 1 has an address. It is deactivated first, which frees the sockets of one that was lost. It may be
+    refused for a moment after the registration."""
     if await _active(modem):
         return
     for pause_ms in _PAUSES_MS:

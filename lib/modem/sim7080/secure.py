@@ -4,6 +4,7 @@ from errno import ECONNABORTED, EIO
 
 from modem.convert import quotable
 from modem.handles import claim, give_up
+from modem.link import attempt
 from modem.pem import name
 from modem.rtc import in_time
 from modem.sim7080 import files
@@ -26,7 +27,8 @@ async def _certificate(modem, sec_tag, ca):
                     raise OSError(EIO, "file not taken: " + current)
         finally:
             await files.end(modem)
-    await modem.at.command('AT+CSSLCFG="CONVERT",2,"%s"' % current, timeout_ms=5000)
+    if await attempt(modem, 'AT+CSSLCFG="CONVERT",2,"%s"' % current, timeout_ms=5000) is None:
+        raise OSError(ECONNABORTED, "no certificate: " + current)
     return current
 
 
