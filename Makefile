@@ -5,10 +5,10 @@ GODWIT := $(BUILD)/bin/godwit
 export GODWIT_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run twin modem test unit lint size bench fuzz clean
+.PHONY: help setup setup-test run twin modem test unit lint size bench fuzz campaign clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## fetch MicroPython and the Python packages into build/ (MICROPYTHON=/path uses your own)
 	@python3 tools/bootstrap.py
@@ -36,6 +36,9 @@ lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every de
 
 fuzz: setup  ## hostile input in full, some minutes; ARGS="cbor --inputs 5000000 --seed 7", ARGS=--help
 	@$(PYTHON) tests/fuzz $(ARGS)
+
+campaign: setup  ## every fault x family x phase on the whole firmware, some minutes; ARGS=--help
+	@$(PYTHON) tests/campaign --write $(ARGS)
 
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
