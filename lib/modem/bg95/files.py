@@ -5,7 +5,7 @@ from errno import EIO
 from micropython import const
 
 from at.errors import ATError
-from at.fields import scan_int, split
+from at.fields import readable, scan_int, split
 from modem.link import attempt
 
 _UPLOAD_S = const(60)
@@ -31,7 +31,7 @@ async def listing(modem):
     for line in lines:
         fields = split(line)
         if len(fields) > 1:
-            found[fields[0].decode().split(":")[-1]] = scan_int(fields[1])
+            found[readable(fields[0]).split(":")[-1]] = scan_int(fields[1])
     return found
 
 
