@@ -131,7 +131,7 @@ class Client:
         """Start the reader task (command and sync do it themselves). Raises what killed the stream, if it is dead."""
         if self.dead is not None:
             raise self.dead
-        if self._reader is None:
+        if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read())
 
     async def stop(self):
@@ -203,7 +203,7 @@ class Client:
                 empty = 0
                 self.heard = ticks_ms()
                 self._check_stall()
-                self.parser.feed(buf, n)
+                self._feed(buf, n)
         except OSError as error:
             self._reader = None
             self.dead = error
@@ -211,6 +211,15 @@ class Client:
             self._fail(error)
             if self.on_boot_line:
                 self.on_boot_line(None)
+
+    def _feed(self, buf, n):
+        """What cannot be taken (no memory for a line, a handler that noise has confused) costs the bytes at hand, and
+        not the reader: a command whose answer was among them times out."""
+        try:
+            self.parser.feed(buf, n)
+        except Exception:
+            self.parser.unknown += 1
+            self.parser.resync()
 
     def _check_stall(self):
         """A raw block that takes longer than its bytes need will never be complete (edge 9)."""

@@ -155,6 +155,49 @@ class Results(unittest.TestCase):
         self.assertEqual(modem.commands().count("AT+QISEND=0,1"), 2)  # by the caller, who knows
 
 
+class Reader(unittest.TestCase):
+    def test_outlives_a_handler(self):
+        def confused(line):
+            raise ValueError(line)
+
+        async def body(at, modem):
+            at.urc(b"+CEREG:", confused)
+            first = await at.command("AT+A?", b"+A:")
+            return first, await at.command("AT+B?", b"+B:")
+
+        answers = {"AT+A?": b"\r\n+A: 1\r\n\r\nOK\r\n\r\n+CEREG: 5\r\n", "AT+B?": b"\r\n+B: 2\r\n\r\nOK\r\n"}
+        got, _, at = play(answers, body)
+        self.assertEqual((got, at.parser.unknown), (([b"+A: 1"], [b"+B: 2"]), 1))
+
+    def test_outlives_a_full_heap(self):
+        async def body(at, modem):
+            await at.command("AT+A")
+            feed, full = at.parser.feed, [True]
+
+            def scarce(buf, n):
+                if full.pop():
+                    full.append(False)
+                    raise MemoryError
+                full.append(False)
+                feed(buf, n)
+
+            at.parser.feed = scarce
+            first = await error_of(at.command("AT+B", timeout_ms=50))
+            return first.errno, await at.command("AT+C?", b"+C:")
+
+        got, _, _ = play({"AT+C?": b"\r\n+C: 3\r\n\r\nOK\r\n"}, body)
+        self.assertEqual(got, (ETIMEDOUT, [b"+C: 3"]))
+
+    def test_one_that_died_is_started_again(self):
+        async def body(at, modem):
+            await at.command("AT+A")
+            at._reader.cancel()
+            await asyncio.sleep_ms(5)
+            return await at.command("AT+C?", b"+C:")
+
+        self.assertEqual(play({"AT+C?": b"\r\n+C: 3\r\n\r\nOK\r\n"}, body)[0], [b"+C: 3"])
+
+
 class Restarts(unittest.TestCase):
     def test_12_boot_lines_of_every_family(self):
         lines = [b"Ready", b"INIT ERROR", b"#XMODEM: FAULT,0x1,0x2", b"RDY", b"APP RDY", b"NORMAL POWER DOWN"]
