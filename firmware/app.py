@@ -13,6 +13,7 @@ from micropython import const
 
 import board
 import clock
+import cold
 import log
 from config import Config
 from journal import Journal
@@ -76,15 +77,11 @@ class App:
     def _make_cloud(self):
         import cloud
 
-        async def connect():
-            import session
+        def connect():
+            return self._session("connect")
 
-            return await session.connect(self)
-
-        async def token(device_id, now_s, lifetime_s):
-            import session
-
-            return await session.token(self, device_id, now_s, lifetime_s)
+        def token(*terms):
+            return self._session("token", *terms)
 
         return cloud.load(self.config["backend"])(
             self.config["device_id"],
@@ -94,6 +91,17 @@ class App:
             tuning={"ack_timeout_ms": self.config["ack_timeout_ms"], "max_body": _MAX_BODY},
             auth="auth/" + self.config["auth"],
         )
+
+    async def _session(self, name, *terms):
+        """One of session.py's two jobs. Its code, and what it took (handshake, signing), is gone when it is done: the
+        request that follows may have an errand's code beside it, and wants the heap."""
+        import session
+
+        made = await getattr(session, name)(self, *terms)
+        del session
+        cold.forget()
+        gc.collect()
+        return made
 
     def part(self, name):
         """-> the part `name` of parts.py, made now."""
@@ -138,6 +146,8 @@ class App:
             except Exception as error:  # the one place that may: a task must not take the node with it
                 log.error("app", "task %s died: %s: %s", name, type(error).__name__, error)
                 sys.print_exception(error)
+            cold.forget()  # what it had loaded when it died
+            gc.collect()
             if clock.uptime_ms() - began > _QUIET_MS:
                 deaths = 0
                 backoff.reset()

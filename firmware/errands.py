@@ -5,6 +5,7 @@ heap that any of them may need; forgetting them in between (cold.py) gives it ba
 `async visit()` -> seconds until it is due again.
 """
 
+import asyncio
 import gc
 
 from micropython import const
@@ -51,7 +52,7 @@ class Errands:
             errand.due_ms = clock.uptime_ms() + _RETRY_S * 1000
             errand.unfinished = True
             try:
-                delay_s = await self._visit(errand)
+                delay_s = await self._twice(errand)
             finally:
                 cold.forget()
                 gc.collect()
@@ -89,6 +90,20 @@ class Errands:
     def _is_early(self, errand):
         """Not while it backs off: a refusal is a reason to wait, however much has gathered."""
         return errand.early and errand.early.is_set() and not errand.backoff.attempts and not errand.unfinished
+
+    async def _twice(self, errand):
+        """A visit; another one at once when it found no room: what the first had loaded is gone then, and the heap in
+        larger pieces. -> seconds until the errand is due again. Raises MemoryError when that was not it."""
+        try:
+            return await self._visit(errand)
+        except MemoryError as problem:
+            log.warn(errand.name, "%s; once more with a tidy heap", problem)
+        restarts = self._state.restarts
+        restarts["memory"] = restarts.get("memory", 0) + 1
+        await asyncio.sleep(0)  # the collector takes what stands on the stack for references
+        cold.forget()
+        gc.collect()
+        return await self._visit(errand)
 
     async def _visit(self, errand):
         """Run one errand to its end; -> seconds until it is due again."""

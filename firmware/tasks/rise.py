@@ -94,6 +94,8 @@ def _risen(link):
     if link.refused.attempts:
         state.heard = clock.uptime_ms()
     link.refused.reset()
+    cold.forget()  # the session's code: the settings are about to be written
+    gc.collect()
     link.config.proven()
     if state.ladder:
         if state.ladder["open"]:

@@ -99,6 +99,18 @@ class Scheduling(unittest.TestCase):
                 self.live(Errand("a", lambda name, visits=visits: visits), until_s=90000)
                 self.assertTrue(low <= visits.at_s[1] - visits.at_s[0] <= high, visits.at_s)
 
+    def test_no_room_is_tried_again_at_once_with_a_tidy_heap(self):
+        crowded = Visits(MemoryError("in pieces"), 3600)
+        self.live(Errand("a", lambda name: crowded), until_s=1000)
+        self.assertEqual(crowded.at_s, [0, 0])
+        self.assertEqual(self.state.restarts, {"memory": 1})
+
+    def test_no_room_at_all_is_a_death(self):
+        full = Visits(MemoryError("full"))
+        with self.assertRaises(MemoryError):
+            self.live(Errand("a", lambda name: full), until_s=1000)
+        self.assertEqual(full.at_s, [0, 0])
+
     def test_a_bug_in_one_errand_does_not_starve_the_others(self):
         broken, well = Visits(KeyError("bug")), Visits(500)
         self.state.link.set()
