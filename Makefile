@@ -43,7 +43,7 @@ campaign: setup  ## every fault x family x phase on the whole firmware, some min
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
 
-bench: setup  ## ratios to other CoAP clients and codecs, 12 to 16 minutes; ARGS=--quick in one
+bench: setup  ## ratios to other CoAP clients and codecs, what modems cost, 16 to 20 minutes; ARGS=--quick in two
 	@$(GODWIT) bench $(ARGS)
 
 clean:  ## remove build/

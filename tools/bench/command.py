@@ -1,4 +1,4 @@
-"""`godwit bench`, `make bench`: measure, print, and with the full set write RESULTS.md."""
+"""`godwit bench`, `make bench`: measure, print, and with the full set write RESULTS.md and MODEM.md."""
 
 from __future__ import annotations
 
@@ -13,27 +13,40 @@ import click
 
 from godwit.places import BUILD, REPO
 
-from . import codec, downloads, memory, report
+from . import codec, downloads, memory, modem, modem_tables, report
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+MODEM = Path(__file__).with_name("MODEM.md")
 _PROGRAMS = ("micropython64", "micropython32", "coap-client")
-PARTS = ("codec", "cbor", "memory", "downloads")
+PARTS = ("codec", "cbor", "memory", "downloads", "modem")
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A small set in 1 to 2 minutes; writes no page.")
-@click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; repeatable; writes no page.")
+@click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; modem writes its own page.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page here in any case.")
 @click.option("--quiet", is_flag=True, help="No line after each download.")
 def bench(quick, only, output, quiet):
-    """Godwit's CoAP client and codecs beside others, in one run. Exit status 1 when a download of ours is not right."""
-    started = time.monotonic()
-    plan = downloads.QUICK if quick else downloads.FULL
+    """Godwit beside others, and what its modems cost. Exit status 1 when a download or a fix of ours fails."""
     missing = [name for name in _PROGRAMS if not (BUILD / "bin" / name).exists()]
     if missing:
         raise click.ClickException(f"not there: {', '.join(missing)}; `make setup` says why")
     say = (lambda _: None) if quiet else (lambda line: click.echo(line, err=True))
     parts = only or PARTS
+    broken = False
+    if set(parts) - {"modem"}:
+        broken = _others(quick, only, parts, output, say)
+    if "modem" in parts:
+        alone = set(parts) == {"modem"}
+        broken = _modem(quick, only, output if alone else None, say) or broken
+    if broken:
+        raise click.exceptions.Exit(1)
+
+
+def _others(quick, only, parts, output, say):
+    """CoAP client and codecs: every part but the modem's. -> whether a download of ours is broken."""
+    started = time.monotonic()
+    plan = downloads.QUICK if quick else downloads.FULL
     tables, goals, facts = [], [], _facts(quick, only)
     broken = False
     if "codec" in parts:
@@ -53,17 +66,40 @@ def bench(quick, only, output, quiet):
         broken = any(not o.good for o in found.outcomes if o.job.who == downloads.OURS)
     if goals:
         tables.insert(0, report.goal_table(goals))
+    _conclude(started, facts, tables)
+    target = output or (None if quick or only else RESULTS)
+    if target:
+        _write(target, report.page(_command(quick, only), facts, tables))
+    return broken
+
+
+def _modem(quick, only, output, say):
+    """The modem part, which has a page of its own. -> whether something failed."""
+    started = time.monotonic()
+    found = modem.measure(modem.QUICK if quick else modem.FULL, say)
+    facts, tables = _facts(quick, only) + modem_tables.facts(found), modem_tables.tables(found)
+    _conclude(started, facts, tables)
+    target = output or (None if quick else MODEM)
+    if target:
+        _write(target, report.page(_command(quick, only), facts, tables, modem_tables.TITLE))
+    return any(outcome.why for outcome in found.outcomes)
+
+
+def _conclude(started, facts, tables):
     facts.append(f"The whole run took {time.monotonic() - started:.0f} s.")
     report.show(tables)
     for fact in facts:
         click.echo(fact)
-    target = output or (None if quick or only else RESULTS)
-    if target:
-        command = "make bench" + (' ARGS="' + " ".join(_arguments(quick, only)) + '"' if quick or only else "")
-        target.write_text(report.page(command, facts, tables), encoding="utf-8")
-        click.echo(f"written: {target.name}")
-    if broken:
-        raise click.exceptions.Exit(1)
+
+
+def _write(target, page):
+    target.write_text(page, encoding="utf-8")
+    click.echo(f"written: {target.name}")
+
+
+def _command(quick, only):
+    """-> the command that does the same again."""
+    return "make bench" + (' ARGS="' + " ".join(_arguments(quick, only)) + '"' if quick or only else "")
 
 
 def _arguments(quick, only):

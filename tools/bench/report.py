@@ -50,10 +50,10 @@ def goal_table(goals: list[Goal]) -> Table:
     return Table("Goals", ["goal", "found", "wanted", ""], rows)
 
 
-def page(command: str, facts: list[str], tables: list[Table]) -> str:
-    """-> RESULTS.md."""
+def page(command: str, facts: list[str], tables: list[Table], title: str = "Results of the bench") -> str:
+    """-> RESULTS.md, or another page of its kind."""
     head = [
-        "# Results of the bench",
+        f"# {title}",
         "",
         f"Written by `{command}`; do not edit. Ratios are meant, not absolutes: they are of one run on one machine.",
         "",
