@@ -181,6 +181,13 @@ class Movement(Case):
         visit.searched(FIX)
         self.assertEqual(visit.plan(), ())
 
+    def test_a_sensor_needs_no_cells(self):
+        visit = Visit(moved=lambda: False)
+        visit.state.link.clear()
+        self.assertEqual(visit.plan(), (SKY,))
+        visit.searched(FIX)
+        self.assertEqual(visit.plan(), ())
+
     def test_without_a_link_nobody_knows_and_the_sky_is_searched(self):
         visit = Visit()
         visit.plan()

@@ -270,6 +270,8 @@ class Alone(Search):
 
         async def visit():
             await clock.wait(self.state.link)
+            await clock.sleep(10000)  # the link has been up for long
+            self.state.link_error = OSError(104)  # of a loss before
             await task.visit()
             await clock.sleep(1 << 18)
 
