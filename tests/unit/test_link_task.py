@@ -94,6 +94,7 @@ class Linking(Node):
             if self.state.link.is_set():
                 if not losses:
                     return True
+                self.cloud.heard = clock.uptime_ms() + 1  # a session that worked
                 self.state.fail(losses.pop())
             return False
 
