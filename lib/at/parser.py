@@ -33,6 +33,7 @@ _BAD = b"\nERROR\nSEND FAIL\nNO CARRIER\nNO ANSWER\nNO DIALTONE\nBUSY\nABORTED\n
 _BAD_BEGIN = (b"+CME ERROR:", b"+CMS ERROR:")
 _NUMERIC = (b"0", b"4")  # OK, ERROR: ATV0 was left on; the client turns it off (edge 16)
 _TWO_LINES = (b"+CMT:", b"+CDS:")  # the PDU follows on the next line (edge 13)
+_NEVER = (b"RING", b"DST:")  # news that looks like free text, and that nobody needs (edges 13, 26)
 _SIGILS = b"+%#*^"  # a line `<sigil>NAME: ...` is never the free text of AT+CGMR and the like
 
 
@@ -253,6 +254,8 @@ class Parser:
             self._first_line = line
         elif line.startswith(self.urcs):
             sink.on_urc(line)
+        elif line.startswith(_NEVER):
+            pass
         elif self._free and self._phase != _IDLE and not (line[0] in _SIGILS and b": " in line):
             sink.on_info(line)
         else:

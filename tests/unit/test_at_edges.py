@@ -217,6 +217,13 @@ class Edges(unittest.TestCase):
             ],
         )
 
+    def test_13_ring_and_daylight_saving_are_no_answers(self):
+        parser, sink = make()
+        parser.urcs = ()
+        parser.begin(b"AT+CGMM", free=True)
+        feed(parser, b"\r\nRING\r\n\r\nDST: 0\r\nSARA-R510M8S\r\n\r\nRING\r\n\r\nOK\r\n")
+        self.assertEqual(sink.events, [("info", b"SARA-R510M8S"), ("final", b"OK")])
+
     def test_14_late_result_is_a_stray(self):
         for line in (b"OK", b"ERROR", b"+CME ERROR: 30"):
             parser = self.check(None, {}, b"\r\n" + line + b"\r\n", [])
