@@ -64,8 +64,8 @@ async def start(modem):
         if hasattr(modem.power, "dtr"):
             caps.add("SLEEP")
         modem.caps = frozenset(caps)
-        await poll(modem)
         modem.restarted = False
+        await poll(modem)  # which notices a restart in the middle of all this
     finally:
         at.expect_boot = False
 
@@ -112,8 +112,9 @@ async def poll(modem):
     lines = await modem.at.command("AT+CEREG?", b"+CEREG:", timeout_ms=2000)
     if lines:
         fields = split(lines[-1])
-        if fields[0] == b"0" and not modem.restarted:
-            modem.rebooted(b"settings lost")
+        if fields[0] == b"0":
+            if not modem.restarted:
+                modem.rebooted(b"settings lost")
             raise OSError(ECONNRESET, "modem restarted unnoticed")
         modem.note_registration(fields[1:])
     return modem.registration
