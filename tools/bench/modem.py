@@ -47,13 +47,13 @@ class Plan:
     seeds: tuple[int, ...]
     rounds: int  # uplinks that count
     speed: float = 1.0
-    helps: tuple[str, ...] = tuple(WORDS)
+    helps: tuple[str, ...] = tuple(WORDS)  # the longest first
     sides: tuple[str, ...] = ("host", "modem")
     most: int = 12  # at a time: nearly all of each is waiting
 
 
 FULL = Plan(tuple(FAMILIES), (0, 1, 2, 3, 4), 5)
-QUICK = Plan(("nrf91",), (1,), 2, 20.0, sides=("host",))
+QUICK = Plan(("nrf91",), (1,), 2, 20.0, ("agnss", "pgps", "none", "hint"), ("host",), 4)
 _TOLD, _QUIET = ("nrf91", "sara_r5"), ("none", "hint")  # say when there is a fix; need no network for it
 
 
@@ -96,11 +96,10 @@ class Found:
 
 
 def jobs_of(plan: Plan) -> list[Job]:
-    """-> all work, the longest searches first."""
+    """-> all work, searches first, in the order of `plan.helps`."""
     searches = [
         Job(family, "fix", how, seed)
-        for how in WORDS for family in plan.families for seed in plan.seeds
-        if how in HELPS[family] and how in plan.helps
+        for how in plan.helps for family in plan.families for seed in plan.seeds if how in HELPS[family]
     ]  # fmt: skip
     uplinks = [Job(family, "uplink", side) for family in plan.families for side in SIDES[family] if side in plan.sides]
     return searches + uplinks + [Job(family, "objects") for family in plan.families]
