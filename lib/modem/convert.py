@@ -4,10 +4,6 @@ Pure (modems.md 2A.4, 5.2). Imported by the parsers of modem drivers, and by mod
 RAM: the cause table.
 """
 
-from micropython import const
-
-_EPOCH_DAY = const(719468)  # days from 0000-03-01 to 1970-01-01
-
 # EMM causes after which trying again soon is useless, and why (TS 24.301, modems.md 5.2).
 CAUSES = {
     2: "IMSI unknown",
@@ -88,15 +84,6 @@ def plmn(text):
     if len(text) not in (5, 6) or not text.isdigit():
         return None, None
     return int(text[:3]), int(text[3:])
-
-
-def unix_time(year, month, day, hour, minute, second):
-    """UTC calendar fields -> Unix time in s, by integers (Gregorian, any port's epoch)."""
-    if month < 3:
-        year -= 1
-        month += 12
-    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1 - _EPOCH_DAY
-    return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
 def scaled(text, places):

@@ -4,8 +4,9 @@ Called through modem.family.Family; what a family is asked is in its steps. RAM:
 """
 
 from at.errors import ATError
-from at.fields import scan_int, split
-from modem.convert import rsrp_dbm, rsrq_db, unix_time
+from at.fields import readable, scan_int, split
+from gnss.date import unix_time
+from modem.convert import rsrp_dbm, rsrq_db
 from modem.verbs import steps
 
 
@@ -15,7 +16,7 @@ async def _text(modem, cmd, prefix):
         lines = await modem.at.command(cmd, prefix, timeout_ms=3000, free=prefix is None)
     except ATError:
         return None
-    return split(lines[0])[0].decode() if lines else None
+    return readable(split(lines[0])[0]) if lines else None
 
 
 async def identity(modem):

@@ -2,6 +2,7 @@
 
 import unittest
 
+from gnss.date import unix_time
 from harness.rng import Rng, seed
 from modem import base, convert, info
 from modem.nrf91 import cells, gnss
@@ -55,7 +56,7 @@ class Conversions(unittest.TestCase):
             ((2024, 12, 31, 23, 59, 59), 1735689599),
             ((2100, 3, 1, 0, 0, 0), 4107542400),
         ):
-            self.assertEqual(convert.unix_time(*fields), expected)
+            self.assertEqual(unix_time(*fields), expected)
 
     def test_scaled(self):
         for text, places, expected in (
@@ -223,7 +224,7 @@ class Clock(unittest.TestCase):
             (b'+CCLK: "26/01/02,05:04:05+08"', 1767330245 - 7200),
             (b'+CCLK: "26/01/02,05:04:05-04"', 1767330245 + 3600),
             (b'+CCLK: "26/01/02,05:04:05"', 1767330245),
-            (b'+CCLK: "70/01/01,00:00:10+00"', None if 70 < 24 else convert.unix_time(2070, 1, 1, 0, 0, 10)),
+            (b'+CCLK: "70/01/01,00:00:10+00"', None if 70 < 24 else unix_time(2070, 1, 1, 0, 0, 10)),
             (b'+CCLK: "15/10/21,07:28:00+00"', None),
             (b'+CCLK: ""', None),
             (b'+CCLK: "garbage"', None),

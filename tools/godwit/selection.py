@@ -27,7 +27,6 @@ _WANTED_BY = {
     "gnss/answer.py": ("nrf91", "sara_r5", "ublox"),
     "gnss/ubx": ("sara_r5", "ublox"),
     "gnss/nmea.py": ("ublox",),
-    "gnss/date.py": (*_FETCHED, "ublox"),
     "modem/handles.py": _FETCHED,
     "modem/pem.py": _FETCHED,
     "modem/polled.py": _FETCHED,

@@ -9,7 +9,8 @@ from micropython import const
 
 from at.errors import ATError
 from at.fields import scan_int, split
-from modem.convert import scaled, unix_time
+from gnss.date import received
+from modem.convert import scaled
 from modem.nrf91.receiver import Receiver
 
 _BURST = const(4096)  # more without a pause overflows the modem's ring
@@ -33,7 +34,7 @@ def parse_position(line):
             "acc_mm": scaled(accuracy, 3),
             "speed_mm_s": scaled(speed, 3),
             "heading_mdeg": scaled(heading, 3),
-            "time": unix_time(*numbers),
+            "time": received(*numbers),
         }
     except ValueError:
         return None
