@@ -90,8 +90,9 @@ def _mark(cell):
     ta = cell.get("ta")
     entries = [(one["earfcn"] or 0, one["pci"] or 0, one["rsrp_dbm"] or 0) for one in cell["neighbours"]]
     entries.sort()
-    entries.insert(0, (cell["eci"], _NO_TA if ta is None else ta, cell["rsrp_dbm"] or 0))
-    return b"".join([struct.pack(_ENTRY, *entry) for entry in entries])
+    entries.insert(0, (cell["eci"] or 0, _NO_TA if ta is None else ta, cell["rsrp_dbm"] or 0))
+    # Noise on the modem's line makes numbers that do not fit.
+    return b"".join([struct.pack(_ENTRY, a & 0xFFFFFFFF, b & 0xFFFF, max(c, -999)) for a, b, c in entries])
 
 
 def _same(a, b):

@@ -115,7 +115,7 @@ async def _modem_up(link, pin):
         link.started = True
     link.level = _RADIO
     link.state.registration = where = await modem.attach(apn=link.config["apn"] or None, timeout_ms=_ATTACH_MS)
-    log.info("modem", "attached: %s, TAC %d, cell %d", where["rat"], where["tac"], where["eci"])
+    log.info("modem", "attached: %s, TAC %s, cell %s", where["rat"], where["tac"], where["eci"])
     unix = await modem.time()
     if unix is None:
         if clock.now() is None:

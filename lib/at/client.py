@@ -217,7 +217,7 @@ class Client:
         not the reader: a command whose answer was among them times out."""
         try:
             self.parser.feed(buf, n)
-        except Exception:
+        except (MemoryError, ValueError, TypeError, LookupError):
             self.parser.unknown += 1
             self.parser.resync()
 

@@ -141,6 +141,8 @@ async def attach(modem, apn=None, timeout_ms=300000, progress=None):
         modem.changed.clear()
         await modem.at.command("AT+CFUN=1", timeout_ms=CFUN_MS)
         await _open_sim(modem)
+        if state["stat"] == _STAT_NO_SIM:  # news from before its PIN
+            state["stat"] = None
         await _wait_registered(modem, began, timeout_ms, progress)
     modem.leaving = False
     await how.bearer(modem)
