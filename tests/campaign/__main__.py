@@ -56,7 +56,7 @@ def _job(name):
     return FAMILIES[FAMILIES.index(family)], fault, PHASES[PHASES.index(phase)], int(seed)
 
 
-def _prepare(mutant=None):
+def prepare(mutant=None):
     """In each process that runs trials, and in no other: time stands still here for whoever else asks."""
     from campaign import vtime
 
@@ -88,11 +88,11 @@ def main():
     seeds = range(options.first, options.first + options.seeds)
     jobs = options.only or plan(options.families, options.faults, options.phases, seeds, options.share)
     if options.loud or options.jobs == 1 or len(jobs) == 1:
-        _prepare(options.mutant)
+        prepare(options.mutant)
         outcomes = [_tell(_run(job, options.loud)) for job in jobs]
     else:
         context = multiprocessing.get_context("fork")
-        with concurrent.futures.ProcessPoolExecutor(options.jobs, context, _prepare, (options.mutant,)) as pool:
+        with concurrent.futures.ProcessPoolExecutor(options.jobs, context, prepare, (options.mutant,)) as pool:
             outcomes = list(map(_tell, pool.map(_run, jobs, chunksize=8)))
     print(report.table(outcomes))
     print(report.summary(outcomes))

@@ -23,7 +23,7 @@ class Peer:
     def __init__(self):
         self.values = {}  # content of a message that was accepted -> how often it came
         self.sessions = {}  # number -> [address, whether it has a connection ID, whether a token was accepted]
-        self.handshakes = self.tokens = self.requests = self.strangers = 0
+        self.handshakes = self.tokens = self.requests = self.strangers = self.damaged = 0
         self.down = False  # the service does not answer
         self._answers = {}  # (session, message ID) -> answer, for what is sent again
         self._next = 1
@@ -67,7 +67,11 @@ class Peer:
         key = (number, request.mid)
         if key not in self._answers:
             self.requests += 1
-            self._answers[key] = self._serve(self.sessions[number], request)
+            try:
+                self._answers[key] = self._serve(self.sessions[number], request)
+            except ValueError:  # cut in two by the modem (fault data_pause): nobody would understand it
+                self.damaged += 1
+                return
         answer(self._answers[key])
 
     def _serve(self, session, request):

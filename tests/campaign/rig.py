@@ -20,6 +20,7 @@ from godwit.modem.link import Resolver
 from godwit.modem.profile import personality
 
 HOST, PORT = "coap.nrfcloud.com", 5684
+PLAIN = ("peer.example", 5683)
 _BYTE_S = 10 / 115200
 _CHUNK = 64
 _FLIGHTS_S = (1, 2, 4, 8, 16, 32)  # retransmissions of a handshake (RFC 6347 4.2.4)
@@ -93,7 +94,7 @@ class Uart:
             return
         slow = "split" in self.faults.state()
         n = min(len(self._out), 1 if slow else 1 + self._rng.randrange(_CHUNK))
-        pause = n * _BYTE_S + (self._rng.choice((0, 0, 0, 0.003)) if slow else 0)
+        pause = n * _BYTE_S + (self._rng.choice((0, 0, 0, 0, 0, 0.003)) if slow else 0)
         asyncio.get_running_loop().call_later(pause, self._arrive, bytes(self._out[:n]))
         del self._out[:n]
 
@@ -152,18 +153,21 @@ class Network:
         self._faults = faults
         self._rng = rng
         self._next_port = 20000
+        self._last = 0.0
         self.open = set()
 
     def port(self):
         self._next_port += 1
         return self._next_port
 
-    def up(self, link, port, data):
-        back = lambda data: self._down(link, port, data)  # noqa: E731
-        asyncio.get_running_loop().call_later(_LATENCY_S, self.peer.feed, data, port, back)
+    def up(self, link, port, data, target):
+        self._later(self.peer.feed, data, port, lambda back: self._later(link.arrive, port, back, target))
 
-    def _down(self, link, port, data):
-        asyncio.get_running_loop().call_later(_LATENCY_S, link.arrive, port, data)
+    def _later(self, function, *args):
+        """In order: the loop does not keep that of timers that fall due together."""
+        loop = asyncio.get_running_loop()
+        self._last = max(self._last + 1e-5, loop.time() + _LATENCY_S)
+        loop.call_at(self._last, function, *args)
 
 
 class MemoryLink(handle.UdpLink):
@@ -190,14 +194,11 @@ class MemoryLink(handle.UdpLink):
 
     def _transmit(self, data, target):
         if self._socket is not None:
-            self.network.up(self, self._port, data)
+            self.network.up(self, self._port, data, target)
 
-    def arrive(self, port, data):
+    def arrive(self, port, data, source):
         if self._socket is not None and port == self._port:
-            self._with_faults(self._downlink, data, TARGET)
-
-
-TARGET = ("127.0.0.1", PORT)
+            self._with_faults(self._downlink, data, source)
 
 
 class StandIn:
@@ -342,7 +343,7 @@ class Rig:
         self.uart.faults = self.faults
         self.network = MemoryLink.network = Network(peer, self.faults, self.rng)
         package = personality(family)
-        resolver = Resolver([f"{HOST}:{PORT}=127.0.0.1:{PORT}"])
+        resolver = Resolver([f"{host}:{port}=127.0.0.1:{port}" for host, port in ((HOST, PORT), PLAIN)])
         self.core = Core(self.clock, self.log, self.faults, self._nvs(), resolver, profile=package.PROFILE,
                          imei="352656100000001", fixed_place=True)
         self.session = package.Session(self.core, self.uart, agnss=True)
