@@ -69,7 +69,7 @@ class Peer:
             self.requests += 1
             try:
                 self._answers[key] = self._serve(self.sessions[number], request)
-            except ValueError:  # cut in two by the modem (fault data_pause): nobody would understand it
+            except (ValueError, cbor2.CBORDecodeError):  # cut in two by the modem (fault data_pause): nobody would understand it
                 self.damaged += 1
                 return
         answer(self._answers[key])

@@ -34,6 +34,19 @@ def test_share():
     assert (status, told["bad"]) == (0, 0)
 
 
+FOUND = (  # runs that have found something once
+    "nrf91:byte_doubled:boot:1", "nrf91:garbage_at_boot:dtls:1", "nrf91:stall:dtls:1", "nrf91:errors:dtls:2",
+    "nrf91:data_pause:socket:2", "nrf91:sim_pin:attach:1", "nrf91:news_in_answers:boot:1", "bg95:no_answer:socket:1",
+    "bg95:restart_in_output:boot:1", "bg95:bit_flipped:sleep:1", "sara_r5:closed_by_peer:gnss:1",
+    "sara_r5:noise:boot:2", "sara_r5:garbage_at_boot:sleep:1", "sim7080:late_answers:dtls:1", "sim7080:wrong_speed:socket:1",
+)  # fmt: skip
+
+
+def test_what_was_found_stays_mended():
+    status, _, told = campaign(*[word for name in FOUND for word in ("--only", name)])
+    assert (status, told["runs"], told["bad"]) == (0, len(FOUND), 0)
+
+
 def test_a_run_is_the_same_each_time():
     name = ("--only", "bg95:byte_lost:socket:4", "--loud")
     assert campaign(*name)[1] == campaign(*name)[1]

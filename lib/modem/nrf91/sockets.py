@@ -30,9 +30,7 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
     """
     at = modem.at
     orphans = modem.orphans
-    while orphans:
-        await _close_orphan(modem, orphans[-1])
-        orphans.pop()
+    await _close_orphans(modem)
     orphans.append(None)  # if the answer is lost, there is a socket all the same
     lines = await at.command(create, prefix, timeout_ms=5000)
     handle = scan_int(split(lines[0])[0]) if lines else None
@@ -54,6 +52,13 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
         raise OSError(ECONNRESET, "lost while opening")
     orphans.remove(handle)
     return endpoint
+
+
+async def _close_orphans(modem):
+    """Close those that are in the books now; a refusal puts another one there, for the next time."""
+    for _ in range(len(modem.orphans)):
+        await _close_orphan(modem, modem.orphans[0])
+        modem.orphans.pop(0)
 
 
 async def _close_orphan(modem, handle):
@@ -85,10 +90,9 @@ async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout
         return await _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms)
     except ATError as refusal:
         modem.note("%s", refusal)
-        for handle in list(modem.orphans):
+        for handle in modem.orphans:
             modem.endpoints.pop(handle, None)
-            await _close_orphan(modem, handle)
-        modem.orphans.clear()
+        await _close_orphans(modem)
         raise await _why(modem, host, secure)
 
 
@@ -127,7 +131,7 @@ async def close_handle(modem, handle):
     try:
         await modem.at.command("AT#XCLOSE=%d" % handle, b"#XCLOSE:", timeout_ms=5000)
     except ATError:
-        pass  # it was closed already
+        modem.orphans.append(None)  # it was closed already, or is open still: the next opening looks
 
 
 def _handshake_s(timeout_ms):
