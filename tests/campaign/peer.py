@@ -43,7 +43,7 @@ class Peer:
             if kind == ALERT:
                 del self.sessions[number]
             else:
-                self._record(number, datagram[3:], lambda data: answer(bytes((DATA,)) + datagram[1:3] + data))
+                self._try(number, datagram[3:], lambda data: answer(bytes((DATA,)) + datagram[1:3] + data))
 
     def _hello(self, body, address, answer):
         """`body`: whether a connection ID is offered, and a nonce; the same nonce is the same handshake."""
@@ -54,11 +54,15 @@ class Peer:
             self.handshakes += 1
         answer(bytes((DONE,)) + number.to_bytes(2, "big") + body)
 
-    def _record(self, number, data, answer):
+    def _try(self, number, data, answer):
+        """What nobody can understand is dropped: a message cut in two by the modem, or damaged on its way to it."""
         try:
-            request = aiocoap.Message.decode(data)
-        except aiocoap.error.Error:
-            return
+            self._record(number, data, answer)
+        except (ValueError, LookupError, TypeError, aiocoap.error.Error, cbor2.CBORError):
+            self.damaged += 1
+
+    def _record(self, number, data, answer):
+        request = aiocoap.Message.decode(data)
         if request.mtype in (Type.ACK, Type.RST):
             return
         if request.code == Code.EMPTY:  # a ping
@@ -67,11 +71,7 @@ class Peer:
         key = (number, request.mid)
         if key not in self._answers:
             self.requests += 1
-            try:
-                self._answers[key] = self._serve(self.sessions[number], request)
-            except (ValueError, cbor2.CBORDecodeError):  # cut in two by the modem (fault data_pause): nobody would understand it
-                self.damaged += 1
-                return
+            self._answers[key] = self._serve(self.sessions[number], request)
         answer(self._answers[key])
 
     def _serve(self, session, request):

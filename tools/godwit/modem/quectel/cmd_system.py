@@ -90,6 +90,8 @@ def stored(name, key):
             return f'{name}: "{item}",' + ",".join(table[item])
         if any(value is None for value in params[1:]):
             raise CmeError(_PARAMETER)
+        if item == "priority" and params[1] not in (0, 1):
+            raise CmeError(_PARAMETER)
         dev.core.set(key, {**table, item: [_value(value) for value in params[1:]]})
         dev.configured(key, item)
         return None
