@@ -68,7 +68,8 @@ class Endpoint:
             del modem.endpoints[handle]
             modem.orphans.append(handle)  # until it is done: the next opening closes it, should we be cancelled
             try:
-                await modem.close_handle(handle)
+                if await modem.close_handle(handle) is None:  # refused: gone already, or the next opening tries again
+                    return
             except OSError:  # it does not answer, or restarts: what we hold is gone all the same
                 return
             if handle in modem.orphans:

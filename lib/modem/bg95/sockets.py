@@ -111,6 +111,6 @@ async def udp_open(modem, host, port, rx_bytes=None):
 
 
 async def close_handle(modem, handle):
-    """Close a socket; fine when there is none of that number."""
+    """Close a socket; -> None when that is refused, as when there is none of that number."""
     cmd = "AT+QSSLCLOSE=%d" if handle in DTLS else "AT+QICLOSE=%d"
-    await attempt(modem, cmd % handle, timeout_ms=_CLOSE_MS)
+    return await attempt(modem, cmd % handle, timeout_ms=_CLOSE_MS)

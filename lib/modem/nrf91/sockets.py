@@ -132,6 +132,7 @@ async def close_handle(modem, handle):
         await modem.at.command("AT#XCLOSE=%d" % handle, b"#XCLOSE:", timeout_ms=5000)
     except ATError:
         modem.orphans.append(None)  # it was closed already, or is open still: the next opening looks
+    return ()
 
 
 def _handshake_s(timeout_ms):

@@ -88,5 +88,5 @@ async def _close_orphans(modem):
 
 
 async def close_handle(modem, handle):
-    """Close a socket; fine when there is none of that number."""
-    await attempt(modem, "AT+USOCL=%d" % handle, timeout_ms=_CLOSE_MS)
+    """Close a socket; -> None when that is refused, as when there is none of that number."""
+    return await attempt(modem, "AT+USOCL=%d" % handle, timeout_ms=_CLOSE_MS)

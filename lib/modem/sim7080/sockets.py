@@ -94,5 +94,5 @@ async def udp_open(modem, host, port, rx_bytes=None):
 
 
 async def close_handle(modem, handle):
-    """Close a socket; fine when there is none of that number."""
-    await attempt(modem, "AT+CACLOSE=%d" % handle, timeout_ms=_CLOSE_MS)
+    """Close a socket; -> None when that is refused, as when there is none of that number."""
+    return await attempt(modem, "AT+CACLOSE=%d" % handle, timeout_ms=_CLOSE_MS)
