@@ -39,16 +39,23 @@ class Errand:
 class Errands:
     """`table`: Errands in order of importance: of several that are due, the first goes first."""
 
-    def __init__(self, state, table):
+    def __init__(self, state, table, release=None):
+        """`release`: coroutine function that tells the cloud's way that nothing follows (cloud.base), or None."""
         self._state = state
         self._table = table
+        self._release = release
 
     async def run(self):
+        busy = False  # something was sent since the last release
         while True:
             errand, wait_s = self._next(clock.uptime_ms())
             if errand is None:
+                if busy:
+                    busy = False
+                    await self._rest()
                 await self._wait(wait_s)
                 continue
+            busy = True
             errand.due_ms = clock.uptime_ms() + _RETRY_S * 1000
             errand.unfinished = True
             try:
@@ -58,6 +65,14 @@ class Errands:
                 gc.collect()
             errand.unfinished = False
             errand.due_ms = clock.uptime_ms() + delay_s * 1000
+
+    async def _rest(self):
+        """Nothing is due: the radio connection is worth seconds of power, and nobody needs it."""
+        if self._release and self._state.link.is_set():
+            try:
+                await self._release()
+            except OSError as error:
+                self._state.fail(error)
 
     async def _wait(self, wait_s):
         """Until time, the link or an early signal may have made an errand due."""

@@ -32,7 +32,7 @@ def tasks(app):
         ("health", Health(state, config, board.feed_watchdog)),
         ("sample", Sample(state, config, records, board.sensors())),
         ("link", app.link),
-        ("errands", Errands(state, errands)),
+        ("errands", Errands(state, errands, app.cloud.release)),
     ]
     if app.running["pending"]:
         found.append(("trial", app.part("trial")))

@@ -29,9 +29,7 @@ async def run(visit):
     alone = "GNSS_ALONE" in caps
     how = "none"
     if "XTRA" in caps and visit.config["xtra"]:
-        from tasks.offline import file
-
-        how = await file(visit)
+        how = await _file(visit)
     limit_s = visit.config["gnss_timeout_s"] + _HELP_S
     fix = None
     began = clock.uptime_ms()
@@ -55,14 +53,25 @@ async def run(visit):
     return take(visit, fix, how, (clock.uptime_ms() - began) // 1000)
 
 
+async def _file(visit):
+    # Not in run(): its frame would keep the code through the search.
+    from tasks.offline import file
+
+    return await file(visit)
+
+
 async def _find(visit, how):
     """-> (fix or None, what helped)."""
     receiver = visit.receiver
     timeout_s = visit.config["gnss_timeout_s"]
     await receiver.gnss_start(timeout_s=timeout_s)
     try:
-        how = await _help(visit) or how
+        helped = await _help(visit)
+        if helped and (helped != "hint" or how == "none"):  # a file of predictions was more than a hint
+            how = helped
         visit.step()  # what has helped is gone while we wait
+        if visit.state.link.is_set():
+            await visit.cloud.release()  # where GNSS and LTE share the radio, the search waits for it
         return await receiver.gnss_fix(timeout_s * 1000), how
     finally:
         await receiver.gnss_stop()

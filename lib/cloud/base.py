@@ -11,6 +11,7 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
     open()                         connect and prove who we are -> lifetime in s; AuthError when we are not accepted
     close(keep=False)              let go of the connection; never raises for a dead one. keep: open() may go on with
                                    the session, where the transport can
+    release()                      nothing follows for a while: the network may have the radio connection back
     publish(records)               send in order -> how many were accepted, counted from the first, at least one;
                                    RecordRefused is about the first                                       (PUBLISH)
     logs(entries)                  send log lines                                                         (LOGS)

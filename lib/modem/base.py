@@ -13,6 +13,7 @@ Verbs (all async unless marked; times in ms; a verb that a family lacks is absen
     udp_open(host, port)                 -> datagram endpoint
     dtls_open(host, port, sec_tag, hostname, rx_bytes, timeout_ms, ca)  -> datagram endpoint            (DTLS)
         `ca` (PEM, bytes): stored under `sec_tag` first, by families whose credentials are files
+        release() of either, where it has it (RAI): nothing follows, the network may have the connection back at once
         its `cid` (DTLS_CID): True when the server knows us by a connection ID, so that the association lives on when
         our address changes; then pause() puts it away, -> False if it cannot be, and resume() or the next send() takes
         it up again without a packet. Where the modem can keep sockets, it outlives detach() and the loss of the bearer.

@@ -128,6 +128,11 @@ class DTLS:
             if transport.at >= transport.have:
                 await transport.receive(max(0, time.ticks_diff(deadline, time.ticks_ms())))
 
+    async def release(self):
+        """Nothing follows for a while, see the endpoint's; nothing happens where it has no such thing."""
+        if hasattr(self._transport.endpoint, "release"):
+            await self._transport.endpoint.release()
+
     async def close(self):
         """Close the session and the endpoint; a second call does nothing.
 

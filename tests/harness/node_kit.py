@@ -80,6 +80,7 @@ class Cloud:
         self.open = Scripted(3600)
         self.close = Scripted(None)
         self.publish = Scripted(1)
+        self.release = Scripted(None)
 
 
 class Answer:

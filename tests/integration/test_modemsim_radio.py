@@ -151,7 +151,7 @@ def test_sim_and_lost_urcs(modem):
 def test_release_assistance_shortens_the_connection(tmp_path):
     """The modem counts connected time, which is what a node pays for."""
 
-    def connected_ms(folder, release):
+    def connected_ms(folder, release, value=2):
         folder.mkdir()
         world = World(folder / "world")
         with running_modem(folder, *FAST, "--world", folder / "world") as modem:
@@ -164,18 +164,19 @@ def test_release_assistance_shortens_the_connection(tmp_path):
             world.advance(10_000)
             terminal.until(b"+CSCON: 0\r\n")
             before = modem.ask(get="counters")["counters"]["rrc_connected_ms"]
-            if release:
+            if release and value == 2:  # what is sent next is the last
                 terminal.ok("AT#XSOCKETOPT=0,1,61,2")
             terminal.ok('AT#XSEND=0,0,0,"x"')
             terminal.until(b"+CSCON: 1")
             if release:
-                terminal.ok('AT#XSEND=0,0,0,"y"')
+                terminal.ok('AT#XSEND=0,0,0,"y"' if value == 2 else "AT#XSOCKETOPT=0,1,61,1")
             world.advance(600 if release else 5_100)
             terminal.until(b"+CSCON: 0\r\n")
             return modem.ask(get="counters")["counters"]["rrc_connected_ms"] - before
 
     plain, released = connected_ms(tmp_path / "a", False), connected_ms(tmp_path / "b", True)
     assert 5_000 <= plain < 6_500 and 500 <= released < 2_000
+    assert 500 <= connected_ms(tmp_path / "c", True, 1) < 2_000  # nothing follows: said after the last
 
 
 def test_pdn_loss_kills_sockets_but_not_kept_ones(modem):

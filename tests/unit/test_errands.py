@@ -36,6 +36,7 @@ class Scheduling(unittest.TestCase):
         Board().install()
         log.level = 0
         self.state = State()
+        self.release = None
 
     def tearDown(self):
         log.level = log.INFO
@@ -48,7 +49,7 @@ class Scheduling(unittest.TestCase):
             await clock.sleep(1000000)
 
         together(
-            Errands(self.state, errands).run(),
+            Errands(self.state, errands, self.release).run(),
             link(),
             until=lambda: clock.uptime_ms() // 1000 >= until_s,
         )
@@ -98,6 +99,26 @@ class Scheduling(unittest.TestCase):
                 visits = Visits(coap.Refused(answer), 10**6)
                 self.live(Errand("a", lambda name, visits=visits: visits), until_s=90000)
                 self.assertTrue(low <= visits.at_s[1] - visits.at_s[0] <= high, visits.at_s)
+
+    def test_the_radio_is_given_back_when_nothing_is_due(self):
+        hourly, often, given_back = Visits(3600), Visits(1000), []
+
+        async def release():
+            given_back.append(clock.uptime_ms() // 1000)
+
+        self.release = release
+        self.live(Errand("a", lambda name: hourly), Errand("b", lambda name: often), until_s=2500)
+        # Once after the first two, once after each later one; never while nothing was sent.
+        self.assertEqual(len(given_back), len(often.at_s))
+        self.assertEqual(given_back[0], often.at_s[0])
+
+    def test_a_link_that_dies_at_giving_back_is_told(self):
+        async def release():
+            raise OSError(104)
+
+        self.release = release
+        self.live(Errand("a", lambda name: Visits(3600)), until_s=100)
+        self.assertEqual(self.state.link_error.args[0], 104)
 
     def test_no_room_is_tried_again_at_once_with_a_tidy_heap(self):
         crowded = Visits(MemoryError("in pieces"), 3600)

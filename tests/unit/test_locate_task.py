@@ -84,6 +84,10 @@ class Cloud:
         self.wanted = []
         self.offline = []
         self.kept = []
+        self.released = 0
+
+    async def release(self):
+        self.released += 1
 
     async def locate(self, *args):
         self.located.append(args)

@@ -143,6 +143,20 @@ class Attach(unittest.TestCase):
 
 
 class Sockets(unittest.TestCase):
+    def test_release(self):
+        """Only a hint: a modem that does not know it is as good as one that does."""
+
+        async def body(m, fake):
+            endpoint = await m.udp_open("192.0.2.1", 5683)
+            await endpoint.release()
+            fake.answers["AT#XSOCKETOPT=3,1,61,1"] = ERROR
+            await endpoint.release()
+            await endpoint.close()
+            return await errno_of(endpoint.release())
+
+        got, fake, _ = drive(body)
+        self.assertEqual((got, fake.commands().count("AT#XSOCKETOPT=3,1,61,1")), (ECONNRESET, 2))
+
     def test_a_socket_whose_number_was_lost_is_found_and_closed(self):
         """The answer to XSOCKET was not waited for: the next opening closes what the modem lists and nobody knows."""
 

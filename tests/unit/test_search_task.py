@@ -194,6 +194,12 @@ class Xtra(Search):
         self.assertEqual(self.receiver.verbs(), ["start", "fix", "stop"])
         self.assertEqual(self.how(), "xtra")
 
+    def test_it_is_more_than_the_hint_that_goes_with_it(self):
+        self.settings["xtra"] = "http://x/xtra.bin"
+        self.receiver = Receiver("XTRA", "TIMEHINT")
+        self.visit()
+        self.assertEqual((self.receiver.verbs()[:3], self.how()), (["xtra", "start", "hint"], "xtra"))
+
     def test_a_file_of_ours_is_uploaded(self):
         self.settings["xtra"] = "xtra.bin"
         self.receiver = Receiver("XTRA")

@@ -100,6 +100,11 @@ class Cloud:
         """One CoAP request in an authenticated session; -> coap.Response. Raises coap.CoapError, AuthError, OSError."""
         return await self._authorised(lambda: self.client.request(method, path, **kwargs))
 
+    async def release(self):
+        """Nothing follows for a while: tell the endpoint, where it wants to know."""
+        if hasattr(self.endpoint, "release"):
+            await self.endpoint.release()
+
     async def blocks(self, mv, path, offset=0, **how):
         """Fill `mv` with a body from byte `offset`, block by block, in an authenticated session; -> bytes read."""
 

@@ -23,6 +23,7 @@ _BEARER_MS = const(200)
 SETTINGS = (
     ("AT#XDATACTRL=1000", None, True),  # else a 32 ms pause of ours splits a datagram in two (2A.6)
     ("AT+CGEREP=1", None, False),
+    ("AT%RAI=1", None, False),  # release assistance, see endpoint.release()
     ("AT#XCLOSE", b"#XCLOSE:", False),  # sockets of our life before a reboot
     ("AT#XGNSS=0", None, False),
 )

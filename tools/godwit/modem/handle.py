@@ -15,7 +15,7 @@ from godwit.modem.link import UdpLink
 
 POLL_IN, POLL_OUT, POLL_ERR, POLL_HUP, POLL_NVAL = 1, 4, 8, 16, 32
 OPT_KEEPOPEN, OPT_RAI = 34, 61
-RAI_LAST = (1, 2)  # no more data; this was the last
+RAI_NO_DATA, RAI_LAST = 1, 2  # nothing follows; what is sent next is the last
 _SAVED_MAX = 4
 _HANDSHAKE_TURNS = 4  # the engines repeat a flight after 1, 2, 4 s of real time
 SEC_HOSTNAME, SEC_VERIFY, SEC_CID, SEC_HANDSHAKE_TIMEOUT = 2, 5, 14, 18
@@ -189,7 +189,7 @@ class Socket:
             self._dtls.send(data)
         else:
             self._link.send(data, self._peer)
-        if self.options.get(OPT_RAI) in RAI_LAST:
+        if self.options.get(OPT_RAI) == RAI_LAST:
             self._core.radio.release_soon()
         self._table.poll_soon(self)
         return len(data)

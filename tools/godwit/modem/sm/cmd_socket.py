@@ -5,6 +5,7 @@ Strings, hex and data mode for sending; pull, poll and auto-receive for receivin
 
 from godwit.modem.dtls import VERIFY_REQUIRED
 from godwit.modem.grammar import CommandError
+from godwit.modem.handle import OPT_RAI, RAI_NO_DATA
 from godwit.modem.sm import format as fmt
 from godwit.modem.sm.datamode import DataPhase
 from godwit.modem.sm.registry import Reply, command
@@ -130,7 +131,11 @@ def _socket_option(dev, params):
     sock, operation, name = _option(dev, params, OPTIONS, None)
     if operation == 0:
         return f"#XSOCKETOPT: {sock.handle},{sock.options.get(name, 0)}"
-    sock.options[name] = params.number(3, default=1)
+    value = params.number(3, default=1)
+    if (name, value) == (OPT_RAI, RAI_NO_DATA):
+        dev.core.radio.release_soon()  # said of now, not of the next sending
+    else:
+        sock.options[name] = value
     return None
 
 
