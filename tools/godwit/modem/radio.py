@@ -246,7 +246,10 @@ class Radio:
             self._core.log.count("rrc_connections")
             self._connected_since_ms = now_ms
         else:
-            self._core.log.count("rrc_connected_ms", now_ms - self._connected_since_ms)
+            # The world may have jumped past the moment at which it ended: it lasted no longer for that.
+            idle = self._timers.get("idle")
+            end_ms = min(now_ms, idle.due_ms) if idle else now_ms
+            self._core.log.count("rrc_connected_ms", max(end_ms - self._connected_since_ms, 0))
 
     def _power_saving(self):
         """RRC idle for the active time -> PSM; the network keeps the registration, the radio sleeps."""
