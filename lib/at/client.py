@@ -203,7 +203,13 @@ class Client:
                 empty = 0
                 self.heard = ticks_ms()
                 self._check_stall()
-                self._feed(buf, n)
+                try:
+                    self.parser.feed(buf, n)
+                except (MemoryError, ValueError, TypeError, LookupError):
+                    # No memory for a line, or a handler that noise has confused, costs the bytes at hand, and not the
+                    # reader: a command whose answer was among them times out.
+                    self.parser.unknown += 1
+                    self.parser.resync()
         except OSError as error:
             self._reader = None
             self.dead = error
@@ -211,15 +217,6 @@ class Client:
             self._fail(error)
             if self.on_boot_line:
                 self.on_boot_line(None)
-
-    def _feed(self, buf, n):
-        """What cannot be taken (no memory for a line, a handler that noise has confused) costs the bytes at hand, and
-        not the reader: a command whose answer was among them times out."""
-        try:
-            self.parser.feed(buf, n)
-        except (MemoryError, ValueError, TypeError, LookupError):
-            self.parser.unknown += 1
-            self.parser.resync()
 
     def _check_stall(self):
         """A raw block that takes longer than its bytes need will never be complete (edge 9)."""
