@@ -2,6 +2,7 @@
 
 What needs one is tests/integration/test_modem_contract.py."""
 
+import asyncio
 import unittest
 from errno import ETIMEDOUT
 
@@ -57,20 +58,23 @@ class Verbs(unittest.TestCase):
 class Silence(unittest.TestCase):
     def test_start_ends(self):
         """No answer at all, and no power key: a timeout, and not more than the channel needs."""
-        for family in FAMILIES:
+        ended = []
+
+        async def start(family):
             m, fake = made(family)
             fake.deaf = True
+            try:
+                await m.start()
+            except OSError as error:
+                ended.append((error.args[0], m.restarted))
+            finally:
+                await m.at.stop()
 
-            async def body(m=m):
-                try:
-                    await m.start()
-                except OSError as error:
-                    return error.args[0]
-                finally:
-                    await m.at.stop()
+        async def all_of_them():
+            await asyncio.gather(*[start(family) for family in FAMILIES])
 
-            self.assertEqual(run(body(), 60), ETIMEDOUT)
-            self.assertTrue(m.restarted)
+        run(all_of_them(), 60)
+        self.assertEqual(ended, [(ETIMEDOUT, True)] * 4)
 
 
 class Errors(unittest.TestCase):
