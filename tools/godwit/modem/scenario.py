@@ -9,20 +9,14 @@ the n-th byte since the start, of output or "in"put). `do` has faults of the cat
 
 import asyncio
 import json
-import tomllib
-from pathlib import Path
 
 from godwit.modem.faults import CATALOGUE, FaultError, convert
+from godwit.rules import ScenarioError, each, kind_of, read
 
 # What a node is doing -> the event that begins it.
 PHASES = {"boot": "boot", "attach": "search", "socket": "socket_open", "dtls": "dtls_start", "gnss": "gnss_start",
           "sleep": "psm"}  # fmt: skip
 _KINDS = {"at": (), "command": ("nth",), "phase": ("nth",), "event": ("nth",), "byte": ("direction",)}
-_MAX_RULES = 1000
-
-
-class ScenarioError(ValueError):
-    """A scenario file that says nothing we know; str() says where."""
 
 
 class Rule:
@@ -109,34 +103,16 @@ def _unpacked(value):
 
 def load(path):
     """The rules of a scenario file. Raises ScenarioError, OSError."""
-    text = Path(path).read_bytes()
-    try:
-        value = tomllib.loads(text.decode()) if Path(path).suffix == ".toml" else json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ScenarioError(f"{path}: {exc}") from exc
-    return load_rules(value.get("rules") if isinstance(value, dict) else value, path)
+    return read(path, _rule)
 
 
 def load_rules(rules, path):
     """The rules of a list of {"when", "do"}; `path` is for the error. Raises ScenarioError."""
-    if not isinstance(rules, list) or len(rules) > _MAX_RULES:
-        raise ScenarioError(f"{path}: a list of rules is expected")
-    return [_rule(item, f"{path}, rule {number}") for number, item in enumerate(rules, 1)]
+    return each(rules, path, _rule)
 
 
-def _rule(item, place):
-    if not isinstance(item, dict) or item.keys() != {"when", "do"}:
-        raise ScenarioError(f'{place}: {{"when", "do"}} is expected')
-    when, do = item["when"], item["do"]
-    if not isinstance(when, dict) or not isinstance(do, dict) or not do:
-        raise ScenarioError(f"{place}: when and do are objects")
-    kinds = [kind for kind in _KINDS if kind in when]
-    if len(kinds) != 1:
-        raise ScenarioError(f"{place}: when has one of {', '.join(_KINDS)}")
-    unknown = when.keys() - {kinds[0], *_KINDS[kinds[0]]}
-    if unknown:
-        raise ScenarioError(f"{place}: when does not know {', '.join(sorted(unknown))}")
-    _check_when(when, kinds[0], place)
+def _rule(when, do, place):
+    _check_when(when, kind_of(when, _KINDS, place), place)
     for name, value in do.items():
         _check_do(name, value, place)
     return Rule(when, do)

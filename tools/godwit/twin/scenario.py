@@ -7,10 +7,7 @@ that fits; "*" is one segment, "**" the rest), {"at": seconds} (of world time si
 Called by command.py (read) and server.py (act).
 """
 
-import json
-import tomllib
-from pathlib import Path
-
+from ..rules import ScenarioError, kind_of, read
 from . import faults
 from .call import match
 
@@ -22,11 +19,6 @@ _KINDS = {
     "progress": ((), 0, 100),
 }
 _METHODS = ("GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "IPATCH")
-_MAX_RULES = 1000
-
-
-class ScenarioError(ValueError):
-    """A scenario file that says nothing we know; str() says where."""
 
 
 class Rule:
@@ -86,31 +78,12 @@ class Scenario:
 
 def load(path):
     """The rules of a scenario file. Raises ScenarioError, OSError."""
-    text = Path(path).read_bytes()
-    try:
-        value = tomllib.loads(text.decode()) if Path(path).suffix == ".toml" else json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ScenarioError(f"{path}: {exc}") from exc
-    rules = value.get("rules") if isinstance(value, dict) else value
-    if not isinstance(rules, list) or len(rules) > _MAX_RULES:
-        raise ScenarioError(f"{path}: a list of rules is expected")
-    return [_rule(item, f"{path}, rule {number}") for number, item in enumerate(rules, 1)]
+    return read(path, _rule)
 
 
-def _rule(item, place):
-    if not isinstance(item, dict) or item.keys() != {"when", "do"}:
-        raise ScenarioError(f'{place}: {{"when", "do"}} is expected')
-    when, do = item["when"], item["do"]
-    if not isinstance(when, dict) or not isinstance(do, dict) or not do:
-        raise ScenarioError(f"{place}: when and do are objects")
-    kinds = [kind for kind in _KINDS if kind in when]
-    if len(kinds) != 1:
-        raise ScenarioError(f"{place}: when has one of {', '.join(_KINDS)}")
-    more, low, high = _KINDS[kinds[0]]
-    unknown = when.keys() - {kinds[0], *more}
-    if unknown:
-        raise ScenarioError(f"{place}: when does not know {', '.join(sorted(unknown))}")
-    _check_when(when, kinds[0], low, high, place)
+def _rule(when, do, place):
+    kind = kind_of(when, {kind: more for kind, (more, _, _) in _KINDS.items()}, place)
+    _check_when(when, kind, *_KINDS[kind][1:], place)
     try:
         for name, value in do.items():
             faults.check(name, value)
