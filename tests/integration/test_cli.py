@@ -77,3 +77,49 @@ class _Module:
     """Stands for this file where pytest did not put it into sys.modules."""
 
     _planted = _planted
+
+
+def _modem(*args):
+    from click.testing import CliRunner
+
+    from godwit.modem.command import modem
+
+    return CliRunner().invoke(modem, args)
+
+
+def test_the_modem_explains_its_options_by_subject_and_its_faults_in_a_list():
+    page = _modem("--help").output
+    for name in ("Modem:", "World:", "Trouble:", "Wiring:", "Run:", "--family", "--dtls-engine", "--help"):
+        assert f"{name} " in page or f"{name}\n" in page
+    assert "prompt_strict" not in page and len(page.splitlines()) < 70
+    from godwit.modem.command import modem
+    from godwit.modem.faults import CATALOGUE
+    from godwit.modem.timing import TIMING
+
+    for param in modem.params:
+        assert page.count(f"  {param.opts[0]} ") == 1, param.opts
+    for option, names in (("--list-faults", CATALOGUE), ("--list-timings", TIMING)):
+        done = _modem(option)
+        assert done.exit_code == 0
+        rows = [line for line in done.output.splitlines() if line.startswith("  ") and line[2] != " "]
+        listed = [row.replace("=", " ").split()[0] for row in rows]
+        assert sorted(listed) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--fault", "mut"), "no such fault: mut (did you mean mute?)"),
+        (("--fault", "xyzzy"), "no such fault: xyzzy; `godwit modem --list-faults`"),
+        (("--fault", "mute"), "mute needs an argument: never answer"),
+        (("--fault", "drop=often"), "bad argument 'often', a number is wanted"),
+        (("--timing", "bot=1"), "no such timing: bot (did you mean boot?); see --list-timings"),
+        (("--timing", "boot"), "not NAME=SECONDS: boot"),
+        (("--family", "bg95", "--model", "r422"), "no such model: r422 (there are none in this family)"),
+        (("--family", "sara_r5", "--model", "r4"), "no such model: r4 (there are r510, r422)"),
+    ],
+)
+def test_what_the_modem_cannot_do_is_said_in_one_line(args, words):
+    done = _modem(*args)
+    assert done.exit_code == 1
+    assert words in done.output and len(done.output.splitlines()) == 1

@@ -20,7 +20,8 @@ from godwit.modem.clock import SimClock
 from godwit.modem.control import Control
 from godwit.modem.core import Core
 from godwit.modem.events import EventLog
-from godwit.modem.faults import CATALOGUE, FaultBoard, FaultError
+from godwit.modem.faults import FaultBoard, FaultError, near
+from godwit.modem.help import Help, faults_table, listing, timings_table
 from godwit.modem.keystore import TYPES, Nvs
 from godwit.modem.link import ResolveError, Resolver
 from godwit.modem.profile import FAMILIES, personality
@@ -28,35 +29,45 @@ from godwit.modem.timing import TIMING
 from godwit.world import World
 
 
-@click.command()
-@click.option("--family", type=click.Choice(list(FAMILIES)), default="nrf91", show_default=True)
+@click.command(cls=Help)
+@click.option("--family", type=click.Choice(list(FAMILIES)), default="nrf91", show_default=True,
+              help="gnss is a u-blox receiver on a serial line of its own.")
 @click.option("--model", help="Variant within the family; sara_r5: r510 (default) or r422.")
-@click.option("--link", type=click.Path(), help="Symbolic link to the PTY, for a fixed name.")
-@click.option("--world", "world_path", type=click.Path(), help="Shared world clock file.")
-@click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Compress radio and GNSS waits.")
-@click.option("--patience", type=click.FloatRange(min=0.1), default=2.0, show_default=True,
-              help="Real seconds that a network timeout takes at least, whatever the speed.")
-@click.option("--nvs", type=click.Path(file_okay=False), help="Folder that keeps credentials, files and settings.")
-@click.option("--resolve", multiple=True, metavar="HOST:PORT=ADDR:PORT", help="Where a name really is.")
+@click.option("--stock", is_flag=True, help="Serial Modem without assistance forwarding (PR #285).")
 @click.option("--imei", default="352656100000001", show_default=True)
 @click.option("--credential", multiple=True, metavar="TAG:TYPE=FILE", help="Install a credential at the factory.")
 @click.option("--file", "files", multiple=True, metavar="NAME=PATH", help="Install a file at the factory.")
-@click.option("--seed", type=int, default=1, help="Of noise and random faults.")
-@click.option("--fault", multiple=True, metavar="NAME[=ARG]", help="One of: " + ", ".join(CATALOGUE))
-@click.option("--scenario", type=click.Path(), help="File of rules: which fault when (FAULTS.md).")
-@click.option("--timing", multiple=True, metavar="NAME=S", help="One of: " + ", ".join(TIMING))
+@click.option("--nvs", type=click.Path(file_okay=False), help="Folder that keeps credentials, files and settings.")
 @click.option("--place", type=click.Choice(["day", "harbour"]), default="day", help="Travel, or stay in the harbour.")
 @click.option("--track", type=click.Path(), help="Go this way instead: CSV of seconds,lat,lon[,alt[,rsrp]].")
-@click.option("--nat-timeout", type=click.FloatRange(min=0), default=0,
+@click.option("--resolve", multiple=True, metavar="HOST:PORT=ADDR:PORT", help="Where a name really is.")
+@click.option("--nat-timeout", type=click.FloatRange(min=0), default=0, metavar="S",
               help="Seconds without a datagram after which the network forgets our port; 0 never.")
-@click.option("--stock", is_flag=True, help="Serial Modem without assistance forwarding (PR #285).")
-@click.option("--baud", type=click.IntRange(min=0), default=0, help="Pace the output as a UART would; 0 does not.")
-@click.option("--dtls-engine", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True)
+@click.option("--fault", multiple=True, metavar="NAME[=ARG]", help="Set a fault from the start; see --list-faults.")
+@click.option("--scenario", type=click.Path(), help="File of rules: which fault when (FAULTS.md).")
+@click.option("--timing", multiple=True, metavar="NAME=S", help="How long something takes; see --list-timings.")
+@click.option("--seed", type=int, default=1, help="Of noise and random faults.")
+@click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=listing(faults_table),
+              help="All faults with their arguments.")
+@click.option("--list-timings", is_flag=True, is_eager=True, expose_value=False, callback=listing(timings_table),
+              help="All timings with their seconds.")
+@click.option("--link", type=click.Path(), help="Symbolic link to the PTY, for a fixed name.")
 @click.option("--control", type=click.Path(), help="Unix socket for faults and questions.")
 @click.option("--trace", type=click.Path(), help="File that gets every byte, one JSON line per read or write.")
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
+@click.option("--baud", type=click.IntRange(min=0), default=0, metavar="RATE",
+              help="Pace the output as a UART would; 0 does not.")
+@click.option("--world", "world_path", type=click.Path(), help="Shared world clock file.")
+@click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, metavar="N",
+              help="Radio and GNSS waits run N times faster.")
+@click.option("--patience", type=click.FloatRange(min=0.1), default=2.0, show_default=True, metavar="S",
+              help="Real seconds that a network timeout takes at least, whatever the speed.")
+@click.option("--dtls-engine", type=click.Choice(["auto", *NAMES]), default="auto", show_default=True)
 def modem(**options):
-    """Simulated modem on a PTY."""
+    """Simulated modem on a PTY. Prints the name of the PTY, then what happens; Ctrl-C ends it.
+
+    What it can do, family by family: tools/godwit/modem/README.md.
+    """
     try:
         asyncio.run(_serve(options))
     except (ResolveError, FaultError, EngineError, OSError, ValueError) as err:
@@ -101,7 +112,7 @@ def _profile(package, model):
         return package.PROFILE
     models = getattr(package, "MODELS", {})
     if model not in models:
-        raise ValueError(f"no such model: {model}")
+        raise ValueError(f"no such model: {model} (there are {', '.join(models) or 'none in this family'})")
     return models[model]
 
 
@@ -156,8 +167,11 @@ def _install(nvs, text):
 def _timing(text):
     name, _, seconds = text.partition("=")
     if name not in TIMING:
-        raise ValueError(f"no such timing: {name}")
-    return name, float(seconds)
+        raise ValueError(f"no such timing: {name}{near(name, TIMING)}; see --list-timings")
+    try:
+        return name, float(seconds)
+    except ValueError:
+        raise ValueError(f"not NAME=SECONDS: {text}") from None
 
 
 def _tracer(path, clock):

@@ -5,6 +5,7 @@ A *state* fault holds until it is cleared (or for `count` uses); an *action* hap
 that a fault can be set at any time. Probabilities come from the simulator's seeded generator.
 """
 
+import difflib
 import random
 
 # name: (kind, kind of the argument, meaning)
@@ -13,7 +14,7 @@ CATALOGUE = {
     "boot_garbage": ("state", "int", "ARG random bytes (default 20) before the boot line"),
     "echo": ("state", None, "echo is on after boot"),
     "mute": ("state", "text", "never answer commands that begin with ARG"),
-    "late": ("state", "text", "answer commands that begin with CMD s seconds late: ARG is CMD:s"),
+    "late": ("state", "text", "answer late: ARG is CMD:s, the beginning of commands and seconds"),
     "error": ("state", "text", "ERROR instead of executing commands that begin with ARG"),
     "reboot_on": ("state", "text", "reboot while executing a command that begins with ARG"),
     "denied": ("state", "int", "registration denied with EMM cause ARG (default 15)"),
@@ -24,7 +25,7 @@ CATALOGUE = {
     "week_rollover": ("state", None, "GNSS dates are 1024 weeks in the past"),
     "gnss_busy": ("state", None, "the u-blox receiver does not take frames: ERROR to +UGUBX"),
     "no_fix": ("state", None, "GNSS never gets a fix"),
-    "ncell_fail": ("state", None, "%NCELLMEAS fails"),
+    "ncell_fail": ("state", None, "neighbour measurements fail"),
     "sim_pin": ("state", "text", "the SIM wants PIN ARG after each start"),
     "sim_failure": ("state", None, "the SIM does not work"),
     "urc_twice": ("state", "float", "say unsolicited lines twice with probability ARG"),
@@ -51,15 +52,15 @@ CATALOGUE = {
     "dtls_silent": ("state", None, "DTLS handshakes get no answer"),
     "rx_full": ("state", None, "the receive buffer is full: datagrams are lost, and the modem says so if it can"),
     "ncell_big": ("state", None, "neighbour measurements find a great many cells"),
-    "data_pause": ("state", "int", "the data mode's timer runs out after ARG bytes of a payload"),
+    "data_pause": ("state", "int", "nRF91: the data mode's timer runs out after ARG bytes of a payload"),
     "drop": ("state", "float", "lose datagrams with probability ARG, both directions"),
     "dup": ("state", "float", "duplicate datagrams with probability ARG, both directions"),
     "reorder": ("state", "float", "datagrams are overtaken by the next with probability ARG, both directions"),
     "delay": ("state", "int", "each datagram takes ARG ms, each direction"),
     "flip": ("state", "float", "flip one bit of an output byte with probability ARG"),
-    "no_data": ("state", None, "#XSEND's data mode fails as if the socket had died"),
+    "no_data": ("state", None, "nRF91: data mode fails as if the socket had died"),
     "reboot": ("action", None, "power glitch: everything but the NVM is lost"),
-    "crash": ("action", None, "modem core fault: #XMODEM: FAULT and INIT, LTE and sockets lost"),
+    "crash": ("action", None, "nRF91: the modem core dies alone (#XMODEM: FAULT); the others reboot"),
     "pdn_deact": ("action", None, "the network deactivates the PDN; it comes back later"),
     "nat_rebind": ("action", None, "every socket gets a new source port"),
     "remote_close": ("action", None, "the peer closes every connection"),
@@ -74,6 +75,7 @@ CATALOGUE = {
 
 URC_PLACES = ("before", "inside", "after", "glued", "prompt")
 _OPTIONAL = ("urc_inside",)
+_WANTED = {"int": "a whole number", "float": "a number", "text": "CMD:seconds"}
 
 
 class FaultError(ValueError):
@@ -162,18 +164,24 @@ class FaultBoard:
 def convert(name, arg):
     """The argument of a fault as its kind. Raises FaultError."""
     if name not in CATALOGUE:
-        raise FaultError(f"no such fault: {name}")
+        raise FaultError(f"no such fault: {name}{near(name, CATALOGUE)}; `godwit modem --list-faults` shows all")
     arg_kind = CATALOGUE[name][1]
     if arg is None or arg_kind is None:
         if arg_kind == "text" and name not in _OPTIONAL:
-            raise FaultError(f"{name} needs an argument")
+            raise FaultError(f"{name} needs an argument: {CATALOGUE[name][2]}")
         return None
     try:
         value = {"int": int, "float": float, "text": str}[arg_kind](arg)
         if name == "late":
             float(value.partition(":")[2] or 1.0)
     except (TypeError, ValueError) as err:
-        raise FaultError(f"{name}: bad argument {arg!r}") from err
+        raise FaultError(f"{name}: bad argument {arg!r}, {_WANTED[arg_kind]} is wanted") from err
     if name == "urc_inside" and value not in URC_PLACES:
         raise FaultError(f"urc_inside: one of {', '.join(URC_PLACES)}")
     return value
+
+
+def near(name, names):
+    """-> " (did you mean X?)" with the nearest of `names`, or "" when none is near."""
+    found = difflib.get_close_matches(name, names, 1)
+    return f" (did you mean {found[0]}?)" if found else ""
