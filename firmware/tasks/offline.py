@@ -44,9 +44,10 @@ async def give(visit, need):
 
 
 async def hint(visit):
-    """Tell the receiver the time, and where we were; -> "hint", or None when we know neither, or it takes neither."""
+    """Tell the receiver the time, and where we were, if it takes that; -> "hint", or None when we do not know the
+    time, or it refuses."""
     now_s = clock.now()
-    place = _last(visit.state)
+    place = _last(visit.state) if "POSHINT" in visit.receiver.caps else None
     if place and now_s:
         wide = (place["acc_mm"] or 0) + max(0, now_s - place["time"]) * _SPEED_MM_S
         place = {"lat": place["lat"], "lon": place["lon"], "acc_mm": min(wide, _WIDEST_MM)}

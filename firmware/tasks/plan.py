@@ -20,6 +20,7 @@ from tasks.locate import degrees
 _CELL_M = const(500)  # as good as cells can be, about
 _FADING_DB = const(6)  # what a level changes by while nobody moves
 _DAY_S = const(86400)  # nothing is taken for granted longer
+_WORST_MM = const(100000)  # a fix of a receiver that does not say how good it is
 _NO_TA = const(65535)
 _ENTRY = "<IHh"
 _SIZE = const(8)
@@ -118,13 +119,15 @@ def take(visit, fix, how, seconds):
         log.warn("locate", "no GNSS fix in %d s", seconds)
         return False
     fix["time"] = _when(fix["time"])
+    if fix["acc_mm"] is None:
+        fix["acc_mm"] = _WORST_MM  # the cloud wants a number, and 0 would be the best there is
     state.fix = fix
     at_ms = fix["time"] and fix["time"] * 1000
     visit.records.add("gnss", fix, at_ms)
     # What the message of a fix has no room for (nrfcloud.md 5.5), under the same time.
     visit.records.add("fix", "method=gnss assistance=%s ttff_s=%d" % (how, seconds), at_ms)
-    accuracy = "?" if fix["acc_mm"] is None else fix["acc_mm"] // 1000
-    log.info("locate", "GNSS fix after %d s: %s within %s m, assistance %s", seconds, degrees(fix), accuracy, how)
+    metres = fix["acc_mm"] // 1000
+    log.info("locate", "GNSS fix after %d s: %s within %d m, assistance %s", seconds, degrees(fix), metres, how)
     return True
 
 

@@ -245,6 +245,12 @@ class Taking(Case):
         self.assertEqual(visit.records.added, [("gnss", FIX, START_MS), ("fix", how, START_MS)])
         self.assertEqual(visit.state.fix, FIX)
 
+    def test_a_receiver_that_does_not_say_how_good_it_is_is_not_taken_for_perfect(self):
+        visit = Visit()
+        plan.take(visit, dict(FIX, acc_mm=None, speed_mm_s=None), "none", 30)
+        self.assertEqual((visit.state.fix["acc_mm"], visit.records.added[0][1]["acc_mm"]), (100000, 100000))
+        self.assertIsNone(visit.state.fix["speed_mm_s"])
+
     def test_none_leaves_nothing(self):
         visit = Visit()
         self.assertFalse(plan.take(visit, None, "none", 120))

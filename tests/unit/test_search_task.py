@@ -134,18 +134,18 @@ class Help(Search):
         self.assertEqual(self.how(), "none")
 
     def test_the_time_and_the_last_position_grown_wider(self):
-        for cap in ("TIMEHINT", "POSHINT"):
-            self.receiver = Receiver(cap)
+        for caps, taken in ((("TIMEHINT",), False), (("POSHINT",), True), (("TIMEHINT", "POSHINT"), True)):
+            self.receiver = Receiver(*caps)
             self.state.place = {"lat": 3, "lon": 4, "acc_mm": 300000, "time": NOW_S - 60}
             self.state.fix = None
             self.visit()
             place = {"lat": 3, "lon": 4, "acc_mm": 300000 + 60 * 10000}
-            self.assertEqual(self.receiver.told[1], ("hint", NOW_S, place))
+            self.assertEqual(self.receiver.told[1], ("hint", NOW_S, place if taken else None))
             self.assertEqual(self.how(), "hint")
 
     def test_an_old_position_is_as_wide_as_the_earth_and_none_is_none(self):
         for fix, place in ((dict(FIX, time=NOW_S - 10**7, acc_mm=None), 10**9), (None, None)):
-            self.receiver = Receiver("TIMEHINT")
+            self.receiver = Receiver("POSHINT")
             self.state.fix = fix
             self.visit()
             told = self.receiver.told[1][2]
