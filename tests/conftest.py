@@ -33,6 +33,9 @@ def _is_worker_or_single(config):
 
 
 def pytest_configure(config):
+    # A shell has what it starts in the background ignore Ctrl-C, and so would everything that the tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Orphans of a test's own children come to us instead of to init, so that the check below sees them.
     if _is_worker_or_single(config) and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -64,7 +64,7 @@ def test_a_run_is_the_same_each_time():
 
 @pytest.mark.parametrize(("mutant", "faults", "phases", "word"), [
     ("no_ladder", "hangs_until_power_cut", "socket", "nobody did"),
-    ("acknowledged_too_soon", "no_answer,restart_in_output,pdn_lost_in_command", "socket,sleep", "let go"),
+    ("acknowledged_too_soon", "closed_by_peer,no_coverage", "socket,sleep", "let go"),
     ("leaky_close", "closed_by_peer,dtls_silent", "attach,socket", "sockets open"),
 ])  # fmt: skip
 def test_a_mutant_is_noticed(mutant, faults, phases, word):
