@@ -9,8 +9,13 @@ from tasks.locate import degrees
 
 
 async def measure(visit):
-    """Measure the serving cell and its neighbours: `visit.state.cell`."""
-    cell = visit.state.cell = await visit.modem.cells()
+    """Measure the serving cell and its neighbours: `visit.state.cell`, None when the modem refuses."""
+    visit.state.cell = None
+    try:
+        cell = visit.state.cell = await visit.modem.cells()
+    except ATError as refused:  # the sky may do, or the access points
+        log.warn("locate", "no cells: %s", refused)
+        return
     log.info(
         "locate",
         "cell %s-%02d %d, %s dBm, %d neighbours",
@@ -29,6 +34,8 @@ async def run(visit):
         return False
     cells = await _cells(visit)
     points = await _points(visit.wifi)
+    if not cells and not points:
+        return False
     config = visit.config
     flags = [config["ground_fix_" + flag] for flag in ("reply", "confident", "fallback")]
     try:
@@ -60,7 +67,7 @@ async def _cells(visit):
                 return cells
         except ATError as refused:  # the radio is busy: the plain measurement will do
             log.info("locate", "no search for cells: %s", refused)
-    return [visit.state.cell]
+    return [visit.state.cell] if visit.state.cell else []
 
 
 async def _points(wifi):

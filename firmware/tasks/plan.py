@@ -54,7 +54,7 @@ async def run(visit):
         from tasks.place import measure
 
         await measure(visit)
-        visit.mark = _mark(state.cell)
+        visit.mark = state.cell and _mark(state.cell)
     if moved is None:
         moved = not (config["locate_movement"] == "cells" and tries and _same(tries[2], visit.mark))
     if not moved and _holds(tries, age_s):

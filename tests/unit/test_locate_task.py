@@ -42,9 +42,12 @@ class Radio:
         self.injected = []
         self.searches = []
         self.found = [OTHER, CELL]
+        self.blind = False
         self.stopped = 0
 
     async def cells(self):
+        if self.blind:
+            raise ATError(b"AT%NCELLMEAS", "ERROR")
         return CELL
 
     async def search(self, count):
@@ -219,6 +222,19 @@ class ByNetwork(Visits):
         self.radio = Radio(("GNSS", "AGNSS"))
         self.visit()
         self.assertEqual((self.radio.searches, self.cloud.located.pop()[0]), ([], [CELL]))
+
+    def test_cells_that_cannot_be_measured_cost_neither_the_sky_nor_the_access_points(self):
+        self.radio.blind = True
+        self.state.cell = OTHER  # of another time
+        for points, asked in ((None, []), ([], []), (POINTS, [([], POINTS, True, False, True)])):
+            self.wifi = None if points is None else Wifi(points)
+            self.radio.stopped = 0
+            self.records.added.clear()
+            self.visit()
+            self.assertEqual(self.cloud.located, asked)
+            self.assertEqual([record[0] for record in self.records.added], ["gnss", "fix"])
+            self.assertIsNone(self.state.cell)
+            self.assertEqual(self.cloud.wanted[-1][1], None)  # assistance for nowhere in particular
 
     def test_no_answer_no_place(self):
         for answer in (None, {}, coap.Refused(Refusal()), ValueError("malformed")):
