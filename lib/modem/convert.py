@@ -74,8 +74,9 @@ def neighbour(earfcn, pci, rsrp, rsrq, diff=None):
 
 def quotable(text, longest=128):
     """-> `text`, which may stand between quotes in a command. Raises ValueError."""
-    if not 0 < len(text) <= longest or '"' in text or "\r" in text or "\n" in text:
-        raise ValueError("quote or line end in a name, or no name, or too long")
+    # No control characters: some modems take two of them for a backspace, also within quotes (modems.md 1.1).
+    if not 0 < len(text) <= longest or any([c == '"' or not " " <= c <= "~" for c in text]):
+        raise ValueError("quote or control character in a name, or no name, or too long")
     return text
 
 

@@ -6,11 +6,15 @@ The verbs are functions in files that come and go (modem.verbs). RAM: the AT cli
 
 from errno import ECONNRESET
 
+from micropython import const
+
 from at.client import Client
-from at.fields import readable, scan_int, split
+from at.fields import is_urc, readable, scan_int, split
 from at.wait import Waiter
 from modem.base import Modem
 
+_NO_TAC = const(0xFFFE)  # and the one above: none (TS 23.003)
+_NO_ECI = const(0xFFFFFFF)  # 28 bits, or more
 _RATS = {7: "ltem", 8: "ltem", 9: "nbiot"}  # 8: Quectel's way to say LTE-M (modems.md 2C.2)
 
 
@@ -52,6 +56,10 @@ class Family(Modem):
         state["stat"] = scan_int(fields[0])
         state["tac"] = scan_int(fields[1], 16)
         state["eci"] = scan_int(fields[2], 16)
+        if (state["tac"] or 0) >= _NO_TAC:
+            state["tac"] = None
+        if (state["eci"] or 0) >= _NO_ECI:
+            state["eci"] = None
         state["rat"] = _RATS.get(scan_int(fields[3]))
         state["cause"] = scan_int(fields[5]) if fields[4] == b"0" else None
         return state
@@ -80,7 +88,9 @@ class Family(Modem):
         return self.endpoints.get(scan_int(number))
 
     def _on_cereg(self, line):
-        self.note_registration(split(line))
+        fields = split(line)
+        # An answer to poll() that came too late begins with n: 5 is not `roaming` then (modems.md 1.3.4, edge 14).
+        self.note_registration(fields if is_urc(line) else fields[1:])
         self.changed.put()
 
     def rebooted(self, line):

@@ -5,7 +5,7 @@ Called through modem.family.Family; what a family is asked is in its steps. RAM:
 
 from at.errors import ATError
 from at.fields import readable, scan_int, split
-from gnss.date import unix_time
+from gnss.date import received
 from modem.convert import rsrp_dbm, rsrq_db
 from modem.verbs import steps
 
@@ -47,7 +47,8 @@ def parse_cclk(line):
     quarters = scan_int(text[18:20]) or 0
     if text[17:18] == b"-":
         quarters = -quarters
-    return unix_time(2000 + numbers[0], *numbers[1:]) - quarters * 900
+    unix_s = received(2000 + numbers[0], *numbers[1:])  # None: noise on the line made no date of it
+    return unix_s if unix_s is None else unix_s - quarters * 900
 
 
 async def signal(modem):

@@ -15,18 +15,18 @@ from at.fields import split
 from modem.base import Denied, SimError
 from modem.verbs import steps
 
-CFUN_MS = const(60000)
+CFUN_MS = const(60000)  # a family that may take longer has its own
 _REGISTERED = (1, 5)  # home, roaming
 _STAT_DENIED = const(3)
 _STAT_NO_SIM = const(90)
 _QUIET_BOOT_MS = const(2000)  # a modem that says nothing at start may still answer while it goes down
-_SIM_POLLS = const(20)
+_SIM_POLLS = const(40)  # a SIM may take 20 s (modems.md 2B.1, 2C.1)
 _SIM_MS = const(500)
 _LEVELS = (5, 4, 2)  # +CEREG=n: with causes and timers, with timers, with the cell; the first that is taken
 
 # +CME ERROR of AT+CPIN? (modems.md 1.10), and the words of +CPIN.
 _SIM_CODES = {10: "missing", 11: "pin", 12: "puk", 13: "failure", 15: "failure"}
-_SIM_WORDS = ((b"SIM PIN", "pin"), (b"SIM PUK", "puk"), (b"NOT INSERTED", "missing"))
+_SIM_WORDS = ((b": SIM PIN", "pin"), (b": SIM PUK", "puk"), (b"NOT INSERTED", "missing"))
 
 
 async def attempt(modem, cmd, prefix=None, **how):
@@ -139,7 +139,7 @@ async def attach(modem, apn=None, timeout_ms=300000, progress=None):
         await how.configure(modem, apn)
         state["stat"] = None
         modem.changed.clear()
-        await modem.at.command("AT+CFUN=1", timeout_ms=CFUN_MS)
+        await _radio_on(modem, how)
         await _open_sim(modem)
         if state["stat"] == _STAT_NO_SIM:  # news from before its PIN
             state["stat"] = None
@@ -147,6 +147,18 @@ async def attach(modem, apn=None, timeout_ms=300000, progress=None):
     modem.leaving = False
     await how.bearer(modem)
     return {key: state[key] for key in ("stat", "tac", "eci", "rat")}
+
+
+async def _radio_on(modem, how):
+    try:
+        await modem.at.command("AT+CFUN=1", timeout_ms=_cfun_ms(how))
+    except ATError as refused:
+        if refused.code not in _SIM_CODES:  # else _open_sim tells it in its words
+            raise
+
+
+def _cfun_ms(how):
+    return getattr(how, "CFUN_MS", CFUN_MS)
 
 
 async def _open_sim(modem):
@@ -159,12 +171,22 @@ async def _open_sim(modem):
             return
         if kind == "pin" and modem.pin:
             pin, modem.pin = modem.pin, None
-            if await attempt(modem, 'AT+CPIN="%s"' % pin, timeout_ms=10000) is None:
-                raise SimError(kind, "the PIN was refused")
+            await _present(modem, pin)
         elif kind != "busy":
             break
         await asyncio.sleep_ms(_SIM_MS)
     raise SimError("failure" if kind == "busy" else kind)
+
+
+async def _present(modem, pin):
+    if not (4 <= len(pin) <= 8 and pin.isdigit()):
+        raise SimError("pin", "the PIN of the settings is none")
+    try:
+        if await attempt(modem, 'AT+CPIN="%s"' % pin, timeout_ms=10000) is None:
+            raise SimError("pin", "the PIN was refused")
+    except OSError as error:
+        if error.args[0] != ETIMEDOUT:
+            raise  # else the answer got lost: what the SIM wants next tells whether it was the right one
 
 
 async def _sim_state(modem):
@@ -217,5 +239,5 @@ async def detach(modem):
 async def radio_off(modem):
     """CFUN=4 without a word to the endpoints: the caller has told them."""
     modem.leaving = True  # until attach(): the news of it comes after the OK
-    await modem.at.command("AT+CFUN=4", timeout_ms=CFUN_MS)
+    await modem.at.command("AT+CFUN=4", timeout_ms=_cfun_ms(steps(modem)))
     modem.registration["stat"] = 0

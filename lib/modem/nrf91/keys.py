@@ -14,8 +14,8 @@ _GIVEN = ("%CMNG", "%KEYGEN")  # what a provisioning service may have run, and n
 
 
 def _checked(text):
-    if '"' in text:
-        raise ValueError("quote in a value")
+    if '"' in text or "\x08" in text or "\x7f" in text:  # the modem takes the last two for a backspace
+        raise ValueError("quote or backspace in a value")
     return text
 
 
@@ -48,7 +48,7 @@ def _is_given(command, parameters):
     for char in parameters:
         if char == '"':
             quoted = not quoted
-        elif char not in ("0123456789," if not quoted else "\r\n") and (not quoted or char < " "):
+        elif char not in ("0123456789," if not quoted else "\r\n") and not (quoted and " " <= char != "\x7f"):
             return False
     return command in _GIVEN and not quoted
 

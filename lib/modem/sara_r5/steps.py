@@ -10,13 +10,14 @@ from micropython import const
 
 from at.fields import readable, split
 from modem.convert import quotable
-from modem.link import CFUN_MS, attempt, restarted
+from modem.link import attempt, restarted
 from modem.verbs import steps
 
 READY = None  # it says nothing when it has started
 READY_MS = const(12000)
 RESET = "AT+CFUN=16"  # without a reset pin
 BATTERY = (None, None, 0)
+CFUN_MS = const(180000)  # modems.md 1.6; modem.link looks here
 _POLLS = const(35)
 _POLL_MS = const(1000)
 _ACTIVATE_MS = const(150000)
