@@ -18,6 +18,7 @@ from at.wait import Deadlines, Waiter
 
 _READ = const(256)
 _DATA_MS = const(10000)  # from the last payload byte to its result
+_SHOWN = const(48)  # of a line in the log
 _EMPTY_READS = const(50)  # reads of nothing in a row, after which the stream is gone
 
 
@@ -28,6 +29,8 @@ class Client:
     probe_ms = 300  # how long a bare AT may take
     quiet_ms = 200  # silence that ends a drain
     drain_ms = 500  # a drain gives up here: the modem keeps talking, but that is news
+    least_ms = 0  # what every command is given at least: some families take their time for the simplest
+    write_s = 10  # a line that takes no bytes for so long (RTS/CTS) is stuck
 
     def __init__(self, stream, *, baud=115200, size=4096, announcers=(), dual=(), boot=(), escape=b"", log=None):
         # Shared with at.recover: io, escape, done, suspect, cut, heard.
@@ -99,6 +102,7 @@ class Client:
         the channel was cleared.
         """
         cmd = cmd.encode() if isinstance(cmd, str) else cmd
+        timeout_ms = max(timeout_ms, self.least_ms)
         async with self.lock:
             self.start()
             if self.suspect or self.strays != self.parser.strays:  # a doubled result would answer the wrong command
@@ -174,10 +178,14 @@ class Client:
         return lines
 
     async def write(self, buf):
-        """Raw bytes out; for the client itself, at.recover and at.bursts, under the lock."""
+        """Raw bytes out; for the client itself, at.recover and at.bursts, under the lock. OSError(ETIMEDOUT) when the
+        modem does not take them."""
         self.io.write(buf)
         if getattr(self.io, "out_buf", True):
-            await self.io.drain()
+            try:
+                await asyncio.wait_for(self.io.drain(), self.write_s)
+            except asyncio.TimeoutError:
+                raise OSError(ETIMEDOUT, "line is stuck")
 
     async def _resync(self):
         from at.recover import resync
@@ -275,4 +283,8 @@ class Client:
             self.on_boot_line(line)
 
     def on_unknown(self, line):
-        self._note("unexpected: %s", line)
+        # Nothing secret: it may be the echo of a command, a token that came late, or a line of a key.
+        head = line.split(b"=")[0]
+        if len(head) > _SHOWN:
+            head = b"%s %d bytes" % (head[: head.find(b":") + 1], len(line))
+        self._note("unexpected: %s", head)

@@ -40,6 +40,7 @@ def drive(body, answers=None, started=True, timeout_s=8, **options):
         made.on_lost = lost.append
         made.poll_ms, made.retry_ms = 50, 5
         made.at.probe_ms, made.at.quiet_ms, made.at.drain_ms = 40, 20, 60
+        made.at.least_ms = 0
         try:
             if started:
                 await made.start()

@@ -23,6 +23,7 @@ class Modem(Family):
 
     def __init__(self, stream, *, power=None, log=None, baud=115200):
         super().__init__(stream, power, log, baud, announcers=_ANNOUNCERS, size=_LINE)
+        self.at.least_ms = 8000  # even for a query (modems.md 1.6)
         self.model = ""  # SARA-R510M8S, ..
         self.given = None  # what the receiver took (gnss.ubx_need.Given), as long as it may remember
         self.at.urc(b"+UUSOR", self._on_waiting)  # F: datagrams, D: a stream
