@@ -5,6 +5,7 @@ Either job is done by the firmware or by the modem, as the settings `dtls` and `
 
 from micropython import const
 
+import board
 import jwt
 import log
 import store
@@ -13,6 +14,7 @@ from modem.base import ATError
 
 _MARGIN_MS = const(10000)  # name resolution and the modem's own answer
 _NO_KEY = (513, 514)  # not there, not to be used (modems.md 1.10)
+_FLIGHT = const(1200)  # a server's certificates come in datagrams of about this size
 _RX_BYTES = const(2816)  # two full datagrams wait while a third is being read
 
 
@@ -35,7 +37,12 @@ async def connect(app):
         return endpoint
     from net.dtls import DTLS
 
-    endpoint = await app.modem.udp_open(host, port, _RX_BYTES)
+    if hasattr(board, "udp_open"):  # a network of the board's own
+        endpoint = await board.udp_open(app.modem, host, port)
+    else:
+        endpoint = await app.modem.udp_open(host, port, _RX_BYTES)
+    if endpoint.mtu < _FLIGHT:
+        log.warn("dtls", "this modem cuts datagrams at %d bytes: if no session comes up, set dtls to modem", endpoint.mtu)
     try:
         secured = DTLS(endpoint, host, store.read_bytes(app.root + "/data/ca.pem", b""))
         await secured.handshake(limit_ms)

@@ -1,7 +1,7 @@
 """The board's own IP stack over the modem: `network.PPP` on the UART of an at.Client (modems.md 4.2, RFC 1661).
 
 For boards that have it (ESP32; others by a build option), instead of the modem's sockets: any modem, any protocol, but
-no AT command in between, no connection ID in the modem, and 1 to 3 s at each start. Optional; nobody loads it unasked.
+no AT command in between (ATError at once), no connection ID in the modem, and 1 to 3 s at each start. Optional; nobody loads it unasked.
 RAM: lwIP's 30 to 60 KB, outside of our heap; here 200 bytes.
 """
 
@@ -11,6 +11,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
+from at.errors import ATError
 from net.udp import udp_open
 
 _POLL_MS = const(50)
@@ -45,6 +46,7 @@ class PPP:
             raise OSError(ENODEV, "no network.PPP on this board")
         await self.at.command(self._dial, timeout_ms=_DIAL_MS)
         await self.at.stop()  # the bytes belong to PPP from here on
+        self.at.dead = ATError(self._dial.encode(), b"the line is PPP's")  # what a command ends with, at once, until close()
         user, key = self._auth
         try:
             self._ppp = ppp = Driver(self._uart)
@@ -82,6 +84,7 @@ class PPP:
                 pass  # nobody answered it
             self._ppp = None
             self._uart.irq(None)
+        self.at.dead = None
         try:
             await self.at.sync()
         except OSError as error:
@@ -105,8 +108,24 @@ class PPP:
             await asyncio.sleep_ms(_POLL_MS)
 
 
+async def dial(at, uart, family, host, port, **how):
+    """-> datagram endpoint connected to host:port over a link of its own, which ends with it. `how`: of PPP(). Raises
+    OSError, ATError as PPP.open(). Meanwhile every AT command ends with an ATError."""
+    link = PPP(at, uart, family, **how)
+    await link.open()
+    try:
+        endpoint = await link.udp_open(host, port)
+    except BaseException:
+        await link.close()
+        raise
+    endpoint.alone = True
+    return endpoint
+
+
 class Endpoint:
     """A net.udp endpoint that knows when its link is down: `mtu`, send, recv_into, close."""
+
+    alone = False  # nobody else uses the link
 
     def __init__(self, link, udp):
         self._link = link
@@ -125,3 +144,9 @@ class Endpoint:
 
     async def close(self):
         await self._udp.close()
+        if self.alone:
+            self.alone = False
+            try:
+                await self._link.close()
+            except (OSError, ATError):
+                pass  # whoever talks to the modem next finds out, and climbs the recovery ladder

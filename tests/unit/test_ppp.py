@@ -146,7 +146,7 @@ def play(uart, body, family="sim7080", module=Module, **how):
     at.parser.synced = True
     at.probe_ms, at.quiet_ms, at.drain_ms = 30, 20, 60
     link = ppp.PPP(at, uart, family, **how)
-    link.guard_ms = GUARD_MS + 20
+    ppp.PPP.guard_ms = GUARD_MS + 20
     Driver.made.clear()
 
     async def main():
@@ -174,6 +174,64 @@ async def error_of(coro):
     except (ATError, OSError) as error:
         return error
     return None
+
+
+def example():
+    """-> the udp_open() that boards/README.md shows for a board with PPP, and what it takes for its UART."""
+    with open("boards/README.md") as file:
+        text = file.read()
+    code = text[text.index("```python") + 9 :]
+    names = {}
+    exec(code[: code.index("```")], names)
+    return names
+
+
+class Modem:
+    def __init__(self, at):
+        self.at = at
+
+
+class OnABoard(unittest.TestCase):
+    def test_the_example_dials_for_a_session_refuses_commands_meanwhile_and_hangs_up(self):
+        async def body(link, uart):
+            names = example()
+            names["_uart"] = uart
+            at = link.at
+            endpoint = await names["udp_open"](Modem(at), "127.0.0.1", 42999)
+            meanwhile = await error_of(at.command("AT+CENG?")), await error_of(at.sync())
+            await endpoint.send(b"ping")
+            await endpoint.close()
+            await endpoint.close()
+            return meanwhile, uart.data, await at.command("AT+CSQ"), endpoint.mtu
+
+        uart = Uart(b"ATD*99***1#")
+        (command, sync), data, _, mtu = play(uart, body)
+        self.assertEqual((type(command), type(sync), command.text), (ATError, ATError, "the line is PPP's"))
+        self.assertEqual((uart.commands, uart.frames), ([b"ATD*99***1#", b"AT+CSQ"], [REQUEST, TERMINATE]))
+        self.assertFalse(data)
+        self.assertTrue(mtu >= 1200)
+
+    def test_a_name_that_cannot_be_resolved_hangs_up(self):
+        async def body(link, uart):
+            names = example()
+            names["_uart"] = uart
+            return await error_of(names["udp_open"](Modem(link.at), "no.such.name.invalid", 1)), uart.data
+
+        error, data = play(Uart(b"ATD*99***1#"), body)
+        self.assertTrue(isinstance(error, OSError))
+        self.assertFalse(data)
+
+    def test_a_modem_that_stays_silent_costs_the_closing_nothing(self):
+        async def body(link, uart):
+            names = example()
+            names["_uart"] = uart
+            endpoint = await names["udp_open"](Modem(link.at), "127.0.0.1", 42999)
+            Driver.made[-1].disconnect = lambda: setattr(Driver.made[-1], "state", 0)
+            uart.write = len  # takes all, says nothing
+            await endpoint.close()
+            return link.at.dead
+
+        self.assertIsNone(play(Uart(b"ATD*99***1#"), body))
 
 
 class Links(unittest.TestCase):
