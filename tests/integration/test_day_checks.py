@@ -27,6 +27,7 @@ DOCTORED = {
     "ground-fix": [("ground_fix.answered", 0), ("ground_fix.stored", 0), ("ground_fix", DELETE)],
     "agnss": [("assisted", False), ("agnss.answered", 0), ("agnss.bytes", 0), ("agnss", DELETE)],
     "gnss": [("gnss.stored", 0), ("gnss.worst_m", 50_000), ("gnss.worst_m", None), ("gnss", DELETE)],
+    "how": [("gnss.accurate", 0), ("gnss.moving", 0), ("gnss.unexplained", 2), ("gnss.by", {}), ("gnss.by", DELETE)],
     "cbor": [("requests.bulk_cbor", 0), ("requests", DELETE)],
     "alerts": [("alerts.online", 1), ("alerts.died", 1), ("alerts", DELETE)],
     "sensors": [

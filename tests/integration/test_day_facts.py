@@ -172,7 +172,14 @@ def test_derive():
     messages = [heap_message(5), heap_message("70000"), heap_message(9e9, "TEMP"), heap_message("x")]
     messages.append({"message": "a raw one"})
     messages += [{"message": {"appId": "ALERT", "type": kind}} for kind in (1, 1, 7, 100)]
+    whole, bare = {"lat": 1, "lng": 2, "acc": 5.5, "spd": 0, "hdg": 90}, {"lat": 1, "lng": 2, "acc": 0}
+    for ts, data in ((7, whole), (8, bare), (7, whole)):
+        messages.append({"message": {"appId": "GNSS", "data": data, "ts": ts}})
+    messages += [{"message": {"appId": "FIX", "data": f"method=gnss assistance={how} ttff_s=6", "ts": ts}}
+                 for ts, how in ((7, "agnss"), (7, "agnss"), (9, "pgps"))]  # fmt: skip
     facts = derive(records(), document, [], messages, DEVICE, "j", CUT)
+    told = {name: facts["gnss"][name] for name in ("accurate", "moving", "unexplained", "by")}
+    assert told == {"accurate": 1, "moving": 1, "unexplained": 1, "by": {"agnss": 1}}
     assert facts["auth"] == {"accepted": 4, "refused": 1, "reasons": ["token expired"]}
     assert facts["requests"] == {"total": 11, "delta_fetches": 1, "d2c_cbor": 1, "bulk_cbor": 1}
     assert facts["alerts"] == {"online": 2, "died": 1}

@@ -69,6 +69,16 @@ def test_routine_is_one_sentence_of_counts():
     assert page.lines[-1] == "06:00-07:00  3 samples, 1 uplink (6 messages)"
 
 
+def test_visits_that_find_nothing_new_are_counted_too():
+    page = Page()
+    for text in ("told the receiver the time", "not moved since the last fix, 10800 s ago", "no sky from here in 3 searches"):
+        for _ in range(3):
+            page.say(text, layer="locate", rule=words.node_rule("locate", text))
+    page.now += HOUR_MS
+    page.timeline.stop()
+    assert len(page.lines) == 4 and page.lines[-1] == "06:00-07:00  3 positions kept, 3 searches left out"
+
+
 def test_getting_up_is_news_after_every_boot_routine_is_not():
     page = Page()
     for _ in range(3):

@@ -111,6 +111,16 @@ def _gnss(facts):
     return f"{count} stored, at most {off} m from the cell fixes' area", off <= _GNSS_NEAR_M
 
 
+def _explained(facts):
+    gnss = facts["gnss"]
+    by = ", ".join(f"{name} {count}" for name, count in gnss["by"].items()) or "nobody knows how"
+    found = f"by {by}; {gnss['moving']} with speed and heading"
+    if gnss["unexplained"]:
+        found += f"; {gnss['unexplained']} unexplained"
+    # What says how the last one was got may still be in the node when the day ends.
+    return found, min(gnss["accurate"], gnss["moving"]) > 0 and len(gnss["by"]) > 0 and gnss["unexplained"] <= 1
+
+
 def _sensors(facts):
     wanted = int(facts["expected_samples"] * _SENSOR_SHARE)
     count = max([number for app, number in facts["messages"].items() if app not in _NOT_SENSORS], default=0)
@@ -202,6 +212,7 @@ CHECKS = (
     Check("ground-fix", "position from cells (FETCH /loc/ground-fix)", _ground_fix),
     Check("agnss", "assistance fetched where the receiver takes it (FETCH /loc/agnss)", _agnss),
     Check("gnss", "GNSS fixes stored, and plausible", _gnss),
+    Check("how", "fixes with accuracy, speed, heading, and how they were got", _explained),
     Check("cbor", "messages in CBOR, many to a datagram", _cbor),
     Check("alerts", "alerts: online after each start, no task died", _alerts),
     Check("sensors", "sensor messages stored for the whole day", _sensors),

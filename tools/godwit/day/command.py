@@ -31,7 +31,7 @@ class _Heap(click.ParamType):
 @_option("--bits", type=click.Choice(["32", "64"]), default="64", help="Word size of MicroPython.")
 @_option("--heap", type=_Heap(), default="1m", help="Heap of the firmware, e.g. 160k.")
 @_option("--modem", type=click.Choice(tuple(FAMILIES)), default="nrf91", help="Modem family.")
-@click.option("--dtls", type=_SIDES, help="Who speaks DTLS [host; with sara_r5 modem].")
+@click.option("--dtls", type=_SIDES, help="Who speaks DTLS [host; with sara_r5, which cuts long datagrams, modem].")
 @_option("--jwt", type=_SIDES, default="host", help="Who signs the token.")
 @_option("--drop", type=click.FloatRange(0, 0.5), default=0.0, help="Share of datagrams lost each way (0.05 = 5 %).")
 @_option("--seed", type=int, default=1, help="Seed of losses, radio and receiver noise.")

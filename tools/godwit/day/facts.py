@@ -7,6 +7,7 @@ and summary.py read only that. The shapes of the records are the twin's (tools/g
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import datetime
 from itertools import pairwise
 
@@ -84,7 +85,11 @@ def derive(records, document, locations, messages, device_id, job_id, cut_ms) ->
             "stored": sum(device.get("fixes", {}).get(service, 0) for service in _CELL_SERVICES),
         },
         "agnss": _agnss(requests),
-        "gnss": {"stored": device.get("fixes", {}).get("GNSS", 0), "worst_m": worst_distance(locations)},
+        "gnss": {
+            "stored": device.get("fixes", {}).get("GNSS", 0),
+            "worst_m": worst_distance(locations),
+            **_fixes(messages),
+        },
         "fota": _fota(records, device, requests, device_id, job_id, cut_ms),
         "heap": {"peak": _heap_peak(messages)},
     }
@@ -117,6 +122,25 @@ def _auth(records):
 def _agnss(requests):
     answers = _answered(requests, "FETCH", "loc/agnss")
     return {"answered": len(answers), "bytes": sum(row["bytes_out"] for row in answers)}
+
+
+def _fixes(messages):
+    """What was told of the fixes: {"accurate": how many say how good they are, "moving": with speed and heading,
+    "unexplained": without a message of the same time that says how they were got, "by": {assistance: fixes}}."""
+    stored = [item["message"] for item in messages if isinstance(item.get("message"), dict)]
+    fixes, ways = {}, {}
+    for one in stored:
+        if one.get("appId") == "GNSS" and isinstance(one.get("data"), dict):
+            fixes[one.get("ts")] = one["data"]  # by time: a message may come twice
+        elif one.get("appId") == "FIX":
+            ways[one.get("ts")] = dict(word.partition("=")[::2] for word in str(one.get("data")).split())
+    by = Counter(way.get("assistance", "?") for ts, way in ways.items() if ts in fixes)
+    return {
+        "accurate": sum((fix.get("acc") or 0) > 0 for fix in fixes.values()),
+        "moving": sum("spd" in fix and "hdg" in fix for fix in fixes.values()),
+        "unexplained": len([ts for ts in fixes if not ts or ts not in ways]),
+        "by": dict(sorted(by.items())),
+    }
 
 
 def _shadow(document):

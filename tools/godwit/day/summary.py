@@ -95,12 +95,14 @@ def figures(facts: dict) -> list[tuple[str, str]]:
     bits, dtls, jwt = facts["bits"], facts["dtls"], facts["jwt"]
     trips = f"{facts['requests']['total']:,} requests, {sessions['handshakes']} handshakes, "
     trips += f"{auth['accepted']} authentications ({auth['refused']} refused)"
+    by = ", ".join(f"{count} with {name}" for name, count in facts["gnss"].get("by", {}).items() if name != "none")
+    by = f" ({by})" if by else ""
     resumed = "not resumed" if fota["resumed_at"] is None else f"resumed at {fota['resumed_at']:,}"
     return [
         ("node", f"{facts['device_id']}, {bits}-bit MicroPython, {facts['modem']}, DTLS by {dtls}, JWT by {jwt}"),
         ("time", f"{lived:.1f} h of world time in {facts['wall_s']:.1f} s; {facts['life']}"),
         ("messages", f"{sum(facts['messages'].values())} stored: {messages}"),
-        ("positions", f"{facts['gnss']['stored']} GNSS fixes, {facts['ground_fix']['stored']} ground fixes"),
+        ("positions", f"{facts['gnss']['stored']} GNSS fixes{by}, {facts['ground_fix']['stored']} ground fixes"),
         ("shadow", f"version {shadow['version']}, delta {', '.join(shadow['delta']) or 'empty'}"),
         ("update", f"reports {shadow['app_version'] or 'no version'}; job {history}"),
         ("download", f"{fota['size']:,} B bundle, {fota['served']:,} B sent; {resumed}, {fota['refetched']:,} B again"),

@@ -56,6 +56,12 @@ _NODE = (
     _node("locate", r"\d+ bytes of assistance", 0),  # the receiver's word counts
     _node("locate", r"receiver needs no assistance", 0),
     _node("locate", r"GNSS fix after ", 1, tally="position"),
+    _node("locate", r"told the receiver ", 1),  # the fix says what it was worth
+    _node("locate", r"not moved since ", 1, tally="still"),
+    _node("locate", r"no sky from here ", 1, tally="no sky"),
+    _node("locate", r"\d+ access points", 1),
+    _node("locate", r"predictions of the receiver's maker", 1),
+    _node("locate", r"\d+ bytes of predictions", 1, tally="prediction"),
     _node("fota", r"job \S+ SUCCEEDED$", 0),
     _node("fota", r"", 2, per_boot=True, by_text=True),
 )
@@ -92,6 +98,9 @@ _COUNTED = {
     "shadow poll": ("shadow poll", "shadow polls"),
     "job poll": ("job poll", "job polls"),
     "position": ("position fix", "position fixes"),
+    "still": ("position kept", "positions kept"),
+    "no sky": ("search left out", "searches left out"),
+    "prediction": ("fetch of predictions", "fetches of predictions"),
 }
 
 
