@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from godwit import bundle, keys, selection, squeeze
+from godwit import bundle, compiled, keys, selection, squeeze
 from godwit.places import BUILD
 
 REPO = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def key():
 
 @pytest.fixture(scope="module")
 def firmware():
-    """This repository's own tree, compiled once; bundle_device.py asks for two of its names."""
+    """This repository's own tree; bundle_device.py asks for two of its names."""
     return bundle.firmware_files("unix", keep=KEPT)
 
 
@@ -245,7 +245,40 @@ def test_the_manifest_fits_the_buffer_that_the_node_has_for_it(family, key):
 
 
 def test_compiling_is_repeatable(firmware):
-    assert bundle.firmware_files("unix", keep=KEPT) == firmware
+    """And what build/cache had is what the compiler gives."""
+    assert bundle.firmware_files("unix", keep=KEPT, fresh=True) == firmware
+
+
+def test_what_was_compiled_is_not_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "cache")
+    made = []
+
+    def make(texts, keep):
+        made.append((texts, keep))
+        return {"a.mpy": bytes([len(made)])}
+
+    texts, none = {"a.py": "A = 1\n"}, frozenset()
+    assert [compiled.files(texts, none, make)["a.mpy"] for _ in range(3)] == [b"\1"] * 3
+    assert compiled.files({"a.py": "A = 2\n"}, none, make) == {"a.mpy": b"\2"}
+    assert compiled.files({"b.py": "A = 1\n"}, none, make) == {"a.mpy": b"\3"}
+    assert compiled.files(texts, frozenset(["A"]), make) == {"a.mpy": b"\4"}
+    assert compiled.files(texts, none, make) == {"a.mpy": b"\1"}
+    for damaged in (tmp_path / "cache").iterdir():
+        damaged.write_bytes(b"\x5a\xff")
+    assert compiled.files(texts, none, make) == {"a.mpy": b"\5"}
+    for i in range(40):
+        compiled.files({"a.py": f"A = {i}\n"}, none, make)
+    assert len(list((tmp_path / "cache").iterdir())) == 32
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "file" / "cache")
+    assert len(compiled.files(texts, none, make)) == 1 and len(compiled.files(texts, none, make)) == 1
+
+
+@pytest.mark.parametrize("maker", compiled.MAKERS)
+def test_another_way_to_compile_is_compiled_anew(maker, monkeypatch):
+    before, read = compiled.name_of({}, frozenset()), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == maker))
+    assert compiled.name_of({}, frozenset()) != before
 
 
 def test_errors_of_a_tree_are_one_line(tmp_path):

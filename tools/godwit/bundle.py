@@ -22,7 +22,7 @@ import cbor2
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import keys, relabel, selection, shorten, squeeze, unname
+from . import compiled, keys, relabel, selection, shorten, squeeze, unname
 from .places import REPO
 
 MAGIC = b"GWB1"
@@ -173,10 +173,11 @@ def nrfcloud_zip(bundle: bytes, name: str, version: str, description: str = "") 
 
 
 def firmware_files(
-    board: str, repo: Path = REPO, modem: str | None = None, keep: frozenset[str] = frozenset()
+    board: str, repo: Path = REPO, modem: str | None = None, keep: frozenset[str] = frozenset(), fresh: bool = False
 ) -> dict[str, bytes]:
     """What goes into a slot for this board, compiled: firmware/ but the factory files, of lib/ what the board's modem
-    (or the family `modem` instead) and features want, and its board.py. `keep`: names that stay (relabel.py)."""
+    (or the family `modem` instead) and features want, and its board.py. `keep`: names that stay (relabel.py). `fresh`:
+    see compile_files."""
     sources = {}
     for folder in (repo / "lib", repo / "firmware"):
         for path in sorted(folder.rglob("*.py")):
@@ -187,7 +188,7 @@ def firmware_files(
     if not sources["board.py"].is_file():
         raise BundleError(f"no such board: {board} (boards/{board}/board.py is missing)")
     try:
-        return compile_files(selection.selected(sources, selection.board_parts(board, modem, repo)), keep)
+        return compile_files(selection.selected(sources, selection.board_parts(board, modem, repo)), keep, fresh)
     except selection.SelectionError as error:
         raise BundleError(str(error)) from error
 
@@ -200,16 +201,23 @@ def factory_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
     return {name: (firmware / name).read_bytes() for name in ("boot.py", "main.py")} | compiled
 
 
-def compile_files(sources: dict[str, Path], keep: frozenset[str] = frozenset()) -> dict[str, bytes]:
-    """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words."""
+def compile_files(
+    sources: dict[str, Path], keep: frozenset[str] = frozenset(), fresh: bool = False
+) -> dict[str, bytes]:
+    """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words. What was
+    compiled before comes from build/cache, unless `fresh`."""
+    texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
+    return _compile_all(texts, keep) if fresh else compiled.files(texts, keep, _compile_all)
+
+
+def _compile_all(texts: dict[str, str], keep: frozenset[str]) -> dict[str, bytes]:
     try:
-        texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
         texts = relabel.relabel(unname.unname(shorten.shorten(squeeze.squeeze(texts))), keep)
     except squeeze.SqueezeError as error:
         raise BundleError(str(error)) from error
     with tempfile.TemporaryDirectory() as out, ThreadPoolExecutor(4) as pool:
-        done = pool.map(lambda name: _compile(name, texts[name], Path(out)), sources)
-        return {name[:-3] + ".mpy": code for name, code in zip(sources, done, strict=True)}
+        done = pool.map(lambda name: _compile(name, texts[name], Path(out)), texts)
+        return {name[:-3] + ".mpy": code for name, code in zip(texts, done, strict=True)}
 
 
 def _compile(name: str, text: str, out: Path) -> bytes:
