@@ -12,8 +12,10 @@ async def claim(modem, numbers):
     if modem.restarted:  # it may be asleep, and what opens a socket waits for minutes
         raise OSError(ECONNRESET, "modem restarted")
     while modem.orphans:
-        await modem.close_handle(modem.orphans[-1])
-        modem.orphans.pop()
+        number = modem.orphans[-1]
+        await modem.close_handle(number)
+        if number in modem.orphans:  # another may have joined it meanwhile
+            modem.orphans.remove(number)
     for number in numbers:
         if number not in modem.endpoints:
             modem.orphans.append(number)

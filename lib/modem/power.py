@@ -8,6 +8,7 @@ from errno import ENODEV
 from modem.timers import encode_active, encode_edrx, encode_tau
 
 _EDRX_ACT = {"ltem": 4, "nbiot": 5}
+_UNUSED = {"nrf91": '"",""'}  # the timers of GPRS, as its manual writes them; others want them left out (2B.8, 2C.7)
 
 
 async def power_save(modem, tau_s, active_s, edrx_s=None):
@@ -15,13 +16,14 @@ async def power_save(modem, tau_s, active_s, edrx_s=None):
     if tau_s is None:
         await modem.at.command("AT+CPSMS=0", timeout_ms=5000)
     else:
-        cmd = 'AT+CPSMS=1,"","","%s","%s"' % (encode_tau(tau_s), encode_active(active_s))
+        unused = _UNUSED.get(modem.family, ",")
+        cmd = 'AT+CPSMS=1,%s,"%s","%s"' % (unused, encode_tau(tau_s), encode_active(active_s))
         await modem.at.command(cmd, timeout_ms=5000)
     if edrx_s is None:
         await modem.at.command("AT+CEDRXS=3", timeout_ms=5000)
     else:
         act = _EDRX_ACT.get(modem.registration["rat"], 4)
-        await modem.at.command('AT+CEDRXS=2,%d,"%s"' % (act, encode_edrx(edrx_s)), timeout_ms=5000)
+        await modem.at.command('AT+CEDRXS=2,%d,"%s"' % (act, encode_edrx(edrx_s, act == 5)), timeout_ms=5000)
 
 
 def _line(modem):

@@ -7,6 +7,7 @@ Pure. Called by modem drivers' power_save and by the parsers of what the network
 _TAU = (600, 3600, 36000, 2, 30, 60, 1152000)
 _ACTIVE = (2, 60, 360)
 # eDRX cycles in units of 5.12 s by code.
+_NO_NB_EDRX = (0, 1, 4, 6, 7, 8)  # codes that LTE-M alone has
 _EDRX = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256, 512, 1024, 2048)
 
 
@@ -58,10 +59,11 @@ def decode_active(bits):
     return _decode(bits, _ACTIVE)
 
 
-def encode_edrx(seconds):
-    """eDRX cycle -> 4 bits as text: the longest cycle that is not longer than `seconds` (5 is the shortest)."""
-    code = 0
+def encode_edrx(seconds, nbiot=False):
+    """eDRX cycle -> 4 bits as text: the longest cycle that is not longer than `seconds` (the shortest: 5.12 s, and of
+    NB-IoT, which has fewer, 20.48 s)."""
+    code = 2 if nbiot else 0
     for i, units in enumerate(_EDRX):
-        if units * 512 <= seconds * 100 + 50:
+        if units * 512 <= seconds * 100 + 50 and not (nbiot and i in _NO_NB_EDRX):
             code = i
     return _bits(code, 4)

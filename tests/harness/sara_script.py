@@ -49,6 +49,7 @@ def drive(body, answers=None, started=True, timeout_s=8, **options):
                 made.at.parser.synced = made.at.parser.mute = True
                 made.restarted = False
                 made.model = "SARA-R510M8S"
+                made.caps = frozenset(("DTLS", "PSM", "GNSS", "AGNSS", "TIMEHINT", "POSHINT"))
             return await body(made, fake)
         finally:
             await made.at.stop()

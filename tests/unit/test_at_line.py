@@ -1,4 +1,4 @@
-"""at.client: what goes wrong between it and the modem's UART, patience, and what the log is told (modems.md 1.6, 4.1)."""
+"""at.client: a line that is stuck, patience, and what the log is told (modems.md 1.6, 4.1)."""
 
 import asyncio
 import unittest

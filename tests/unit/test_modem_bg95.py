@@ -173,7 +173,7 @@ class Sleep(unittest.TestCase):
         got, fake, lost = drive(body, power=power, timeout_s=15)
         self.assertEqual(got, ((True, ECONNRESET), False, 0))
         self.assertEqual((power.pressed, lost), (1, ["modem restarted: PSM POWER DOWN"]))
-        self.assertIn('AT+CPSMS=1,"","","00100001","00000101"', fake.commands())
+        self.assertIn('AT+CPSMS=1,,,"00100001","00000101"', fake.commands())
 
     def test_ladder(self):
         async def body(m, fake):

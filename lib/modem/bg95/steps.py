@@ -58,6 +58,8 @@ async def prepare(modem):
         lines = await attempt(modem, 'AT+QCFG="%s"' % name, b"+QCFG:")
         if not lines or scan_int(split(lines[0])[-1]) != value:
             await attempt(modem, 'AT+QCFG="%s",%d,1' % (name, value), timeout_ms=5000)  # a BG77 has no GSM to leave out
+    if hasattr(modem.power, "dtr"):
+        await attempt(modem, "AT+QSCLK=1")  # else the line has no effect
     if await _active(modem):
         await _deactivate(modem)  # sockets of our life before a reboot go with it
     caps = {"NEIGHBOURS", "GNSS", "PSM"}

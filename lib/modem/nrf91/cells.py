@@ -12,7 +12,7 @@ from at.fields import scan_int, split
 from modem.convert import cell_record, neighbour, plmn, rsrp_dbm, rsrq_db, snr_db
 
 _NO_ECI = const(0xFFFFFFFF)
-_NO_TA = const(65535)
+_MOST_TA = const(20512)  # above: invalid
 _SERVING = const(10)  # fields before the neighbours, types 0 to 2
 _GCI = const(12)  # fields of a cell before its neighbours, types 3 to 5
 _TUPLE = const(5)
@@ -31,7 +31,7 @@ def _cell(eci, code, tac, earfcn, pci, rsrp, rsrq, ta=None):
         scan_int(pci),
         rsrp_dbm(scan_int(rsrp)),
         rsrq_db(scan_int(rsrq)),
-        ta=None if ta == _NO_TA else ta,
+        ta=ta if ta is not None and 0 <= ta <= _MOST_TA else None,
     )
 
 

@@ -146,6 +146,8 @@ async def gnss_hint(modem, unix_s, place=None):
     """Give it the time and a rough position (modem.base), for want of anything better."""
     from gnss.offline import elements
 
+    if unix_s is None:
+        return  # it wants the time with any place
     room = memoryview(bytearray(64))
     need = {"flags": _TIME | _POSITION, "systems": {}}
     first, end = elements(room, None, need, unix_s * 1000, place)

@@ -56,9 +56,10 @@ async def _open(modem, create, prefix, options, host, port, rx_bytes, timeout_ms
 
 async def _close_orphans(modem):
     """Close those that are in the books now; a refusal puts another one there, for the next time."""
-    for _ in range(len(modem.orphans)):
-        await _close_orphan(modem, modem.orphans[0])
-        modem.orphans.pop(0)
+    for handle in list(modem.orphans):
+        await _close_orphan(modem, handle)
+        if handle in modem.orphans:  # it restarted meanwhile
+            modem.orphans.remove(handle)
 
 
 async def _close_orphan(modem, handle):

@@ -3,7 +3,7 @@
 Called through modem.family.Family. RAM: none.
 """
 
-from errno import ECONNABORTED
+from errno import ECONNABORTED, ENODEV
 
 from micropython import const
 
@@ -27,7 +27,10 @@ async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=0, timeout_ms
     """-> Endpoint over DTLS 1.2; the server's certificate is verified for `hostname`, by `ca` (one certificate, PEM),
     which is stored in the modem the first time, or, without `ca`, by what was stored under `sec_tag` before.
 
-    OSError(ECONNABORTED) when there is neither, or it was refused, or the handshake failed."""
+    OSError(ECONNABORTED) when there is neither, or it was refused, or the handshake failed; OSError(ENODEV) on a modem
+    that would send datagrams in the clear all the same."""
+    if "DTLS" not in modem.caps:
+        raise OSError(ENODEV, "no DTLS in this modem")
     quotable(hostname)
     try:
         await _profile(modem, await _certificate(modem, sec_tag, ca), hostname)

@@ -67,6 +67,8 @@ async def prepare(modem):
         # The clock follows the network: stored, and it takes an attach to begin.
         await attempt(modem, "AT+CLTS=1", timeout_ms=5000)
         await radio_off(modem)
+    if hasattr(modem.power, "dtr"):
+        await attempt(modem, "AT+CSCLK=1")  # else the line has no effect
     await close_all(modem)  # sockets of our life before a reboot, or left over by PSM
     return {"DTLS", "NEIGHBOURS", "GNSS", "GNSS_ALONE", "TIMEHINT", "XTRA", "PSM"}
 
