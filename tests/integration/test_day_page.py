@@ -1,6 +1,7 @@
 """The page of a day: which lines are shown, in which words and width, and what becomes of the rest."""
 
 import io
+import json
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ sys.path.insert(0, str(TOOLS))
 from rich.console import Console
 
 from godwit.day import timeline, words
+from godwit.day.witness import Witness
 
 HOUR_MS = 3600 * 1000
 
@@ -71,12 +73,24 @@ def test_routine_is_one_sentence_of_counts():
 
 def test_visits_that_find_nothing_new_are_counted_too():
     page = Page()
-    for text in ("told the receiver the time", "not moved since the last fix, 10800 s ago", "no sky from here in 3 searches"):
+    for text in ("told the receiver the time", "not moved since the last fix, 9 s ago", "no sky from here in 3 searches"):
         for _ in range(3):
             page.say(text, layer="locate", rule=words.node_rule("locate", text))
     page.now += HOUR_MS
     page.timeline.stop()
     assert len(page.lines) == 4 and page.lines[-1] == "06:00-07:00  3 positions kept, 3 searches left out"
+
+
+def test_a_modem_that_leaves_the_network_for_its_receiver_is_told_once():
+    page = Page()
+    witness = Witness(page.timeline, lambda name, line: None)
+    for number in range(4):
+        for event in ({"event": "bearer_up", "ip": f"10.0.0.{number}"}, {"event": "detach"}, {"event": "pdn_down"}):
+            witness.on_modem(json.dumps({"t": page.now, **event}))
+    page.now += HOUR_MS
+    page.timeline.stop()
+    texts = [line[28:] for line in page.lines]
+    assert texts == ["detached", *["bearer is down"] * 4]
 
 
 def test_getting_up_is_news_after_every_boot_routine_is_not():

@@ -28,6 +28,7 @@ _MODEM = {
     "detach": ("radio", "I", "detached"),
     "denied": ("radio", "W", "registration denied, cause {cause}"),
     "pdn_up": ("radio", "I", "bearer is up, address {ip}"),
+    "bearer_up": ("radio", "I", "the network gave a bearer, address {ip}"),  # the IP stack waits for the host
     "pdn_down": ("radio", "W", "bearer is down"),
     "cell": ("radio", "I", "moved to cell {eci}, tracking area {tac} ({place})"),
     "gnss_start": ("gnss", "I", "search begins, {expected_s:.0f} s expected"),

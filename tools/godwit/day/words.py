@@ -83,7 +83,9 @@ _MODEM = {
     "boot": Rule("modem boot", 0),
     "search": Rule("modem search", 1),
     "attach": Rule("modem attach", 0),  # the node says it
+    "detach": Rule("modem detached", 1),  # a receiver that needs the radio for itself
     "pdn_up": Rule("modem bearer", 0),
+    "bearer_up": Rule("modem bearer", 0),
     "psm": Rule("modem sleep", 0),
     "cell": Rule("modem moves", 1),
     "gnss_start": Rule("modem gnss", 1),
