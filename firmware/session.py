@@ -33,7 +33,7 @@ async def connect(app):
             timeout_ms=limit_ms + _MARGIN_MS,
             ca=store.read_bytes(app.root + "/data/ca.pem", b""),
         )
-        log.info("dtls", "connected to %s, verified by the modem", host)
+        log.info("dtls", "connected to %s, certificate verified by the modem", host)
         return endpoint
     from net.dtls import DTLS
 

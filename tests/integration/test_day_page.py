@@ -73,7 +73,7 @@ def test_routine_is_one_sentence_of_counts():
 
 def test_visits_that_find_nothing_new_are_counted_too():
     page = Page()
-    for text in ("told the receiver the time", "not moved since the last fix, 9 s ago", "no sky from here in 3 searches"):
+    for text in ("told the receiver the time", "not moved since the last fix, 9 s ago", "no sky from here in 3 tries"):
         for _ in range(3):
             page.say(text, layer="locate", rule=words.node_rule("locate", text))
     page.now += HOUR_MS

@@ -241,6 +241,19 @@ def test_bundle_ids():
     assert bundle_id("https://bundles.nrfcloud.com/1d4aab34-8f24/app.bin") == "1d4aab34-8f24"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--modem", "bg95", "--jwt", "modem"), "--jwt modem: bg95 keeps no keys, only nrf91 does"),
+        (("--modem", "sim7080", "--dtls", "modem", "--sabotage", "name"), "does not check host names; try --dtls host"),
+    ],
+)
+def test_options_that_clash_are_one_line(arguments, words):
+    done = godwit("run", *arguments)
+    assert done.returncode == 1 and words in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
 @pytest.mark.parametrize("arguments", [("--heap", "12"), ("--bits", "16"), ("--hours", "0"), ("--drop", "2")])
 def test_bad_options_are_refused(arguments):
     done = godwit("run", *arguments)

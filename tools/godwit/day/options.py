@@ -45,14 +45,15 @@ class Family:
     keeps_keys: bool = False  # signs tokens, and keeps credentials that were put there
     assisted: bool = False  # its receiver takes nRF Cloud's A-GNSS
     power_key: bool = True
+    checks_name: bool = True  # its DTLS compares the host name with the certificate
 
 
 FAMILIES = {
     "nrf91": Family(keeps_keys=True, assisted=True, power_key=False),
     # SARA reads 1,024 bytes of a datagram and no more: a server's certificate in one flight is longer (modems.md 2D.3).
     "sara_r5": Family(dtls="modem", assisted=True),
-    "bg95": Family(),
-    "sim7080": Family(),
+    "bg95": Family(checks_name=False),
+    "sim7080": Family(checks_name=False),
 }
 SABOTAGE = ("ca", "name", "expired", "future", "key", "onboarding")
 _MARKER = ".godwit-day"
@@ -91,6 +92,8 @@ class Options:
             raise DayError(f"--jwt modem: {self.modem} keeps no keys, only nrf91 does")
         if not self.dtls:
             object.__setattr__(self, "dtls", self.family.dtls)
+        if self.sabotage == "name" and self.dtls == "modem" and not self.family.checks_name:
+            raise DayError(f"--sabotage name: DTLS of {self.modem} does not check host names; try --dtls host")
 
     @property
     def family(self) -> Family:

@@ -35,7 +35,7 @@ _MODEM = {
     "gnss_fix": ("gnss", "I", "fix after {ttff_s} s at {lat}, {lon}, {acc_m} m; helped by {injected}"),
     "gnss_timeout": ("gnss", "W", "no fix within {after_s} s"),
     "agnss": ("gnss", "I", "assistance taken: {accepted}, refused: {refused}"),
-    "dtls_open": ("dtls", "I", "handshake by the modem, suite {suite}, name {host} verified"),
+    "dtls_open": ("dtls", "I", "handshake by the modem, suite {suite}, host name verified: {host}"),
     "dtls_failed": ("dtls", "W", "handshake by the modem failed: {reason}"),
     "jwt": ("auth", "I", "token signed for {sub}, good for {lifetime} s"),
     "connect_failed": ("radio", "W", "cannot connect to {host}:{port}: {reason}"),
@@ -43,8 +43,8 @@ _MODEM = {
 }
 _ASSISTANCE = ("ephemeris", "almanac")  # kinds worth naming
 _MODEM_QUIET = (
-    *("bye", "cfun", "connect", "credential", "dtls_closed", "doze", "gnss_stop", "ncellmeas"),
-    *("rrc_connected", "rrc_idle", "socket_close", "socket_open"),
+    *("bye", "cfun", "connect", "credential", "dtls_closed", "dtls_start", "doze", "gnss_stop", "ncellmeas"),
+    *("file", "rrc_connected", "rrc_idle", "socket_close", "socket_open"),
 )
 _HARMLESS = (("fota/exec/current", "4.04"),)  # how the service says that there is no job
 _LIFE = {  # kind: (level, text prefix)
@@ -191,6 +191,8 @@ class Witness:
             return
         if name in ("gnss_fix", "gnss_timeout"):
             self._tell_assistance()
+        if name == "dtls_open" and not event.get("host"):
+            event["host"] = "NO"
         event = {key: counted(value) for key, value in event.items()}
         layer, level, pattern = _MODEM.get(name, ("sim", "D" if name in _MODEM_QUIET else "I", None))
         try:
