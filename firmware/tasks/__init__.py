@@ -12,7 +12,12 @@ LINK_ERRORS = (coap.Timeout, coap.Reset, coap.BadResponse, OSError)
 
 
 def explain(error):
-    """-> a short text for a log line: what class of thing went wrong, and what it said."""
+    """-> a short text for a log line: what class of thing went wrong, and what it said; of an OSError only the text, or
+    the name of its number where the port knows it."""
     text = str(error)
+    if isinstance(error, OSError):
+        said = str(error.args[1]) if len(error.args) > 1 else text.partition("] ")[2]
+        if said:
+            return said
     name = type(error).__name__
     return "%s: %s" % (name, text) if text else name

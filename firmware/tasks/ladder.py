@@ -40,7 +40,7 @@ _SIM_S = const(10)
 _LONGEST = const(80)  # characters of an error
 _FILE = "/ladder.json"
 _NUMBERS = ("level", "costly", "boots", "starts")
-_NAMES = ("probe", "sockets", "bearer", "radio", "modem", "pin", "power", "board")
+_NAMES = ("probe", "sockets", "bearer", "radio", "modem", "reset_pin", "power", "board")
 
 
 def _read(config):

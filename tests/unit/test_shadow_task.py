@@ -141,7 +141,7 @@ class ShadowTask(unittest.TestCase):
             run_of["counts"][5] = 1
             store.write_json(root + "/ladder.json", dict(run_of, error="OSError", open=True))
             self.visit(cloud)
-            wanted = {"sockets": 2, "bearer": 1, "pin": 1, "error": "OSError"}
+            wanted = {"sockets": 2, "bearer": 1, "reset_pin": 1, "error": "OSError"}
             self.assertEqual(cloud.patches[4:], [("reported", {"recovery": wanted})])
         finally:
             scratch.remove(root)

@@ -10,7 +10,9 @@ from cloud.base import RecordRefused
 from errands import Errand, Errands
 from harness.node_kit import Answer, Node, Scripted
 from harness.virtual import START_MS, together
+from net.dtls import DTLSError
 from records import pack, unpack
+from tasks import explain
 from tasks.health import Heap
 from tasks.sample import Sample
 from tasks.uplink import Uplink
@@ -160,6 +162,24 @@ class Sampling(Tasks):
             [value if isinstance(value, int) else value["value"] for value in values],
             [3500, 3390, 3390, 3380, 3450, 3390, 3510, 3399, 3399],
         )
+
+
+class Explaining(unittest.TestCase):
+    def test_errors_in_words(self):
+        for error, words in (
+            (OSError(103, "DTLS handshake failed"), "DTLS handshake failed"),
+            (OSError(104, None), "None"),
+            (DTLSError("the name does not match"), "the name does not match"),
+            (OSError(), "OSError"),
+            (OSError("what"), "OSError: what"),
+            (coap.Timeout("no uplink for three periods"), "Timeout: no uplink for three periods"),
+            (coap.Timeout(), "Timeout"),
+        ):
+            self.assertEqual(explain(error), words)
+
+    def test_a_number_has_its_name_where_the_port_knows_it(self):
+        said = explain(OSError(110))
+        self.assertTrue(said in ("ETIMEDOUT", "OSError: 110"), said)
 
 
 class Packing(unittest.TestCase):
