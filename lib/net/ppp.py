@@ -46,7 +46,8 @@ class PPP:
             raise OSError(ENODEV, "no network.PPP on this board")
         await self.at.command(self._dial, timeout_ms=_DIAL_MS)
         await self.at.stop()  # the bytes belong to PPP from here on
-        self.at.dead = ATError(self._dial.encode(), b"the line is PPP's")  # what a command ends with, at once, until close()
+        # What a command ends with, at once, until close().
+        self.at.dead = ATError(self._dial.encode(), b"the line is PPP's")
         user, key = self._auth
         try:
             self._ppp = ppp = Driver(self._uart)
