@@ -26,6 +26,8 @@ async def identity(modem):
     for field, cmd, prefix in steps(modem).IDENTITY:  # the first that answers wins
         if found[field] is None:
             found[field] = await _text(modem, cmd, prefix)
+    if found["iccid"]:
+        found["iccid"] = found["iccid"].rstrip("F")  # filler of one with an odd number of digits
     return found
 
 

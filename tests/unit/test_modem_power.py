@@ -1,4 +1,4 @@
-"""Power saving in the form of each family, DTR sleep, and the books of sockets (modems.md 2A.9, 2B.8, 2C.7, 5.4)."""
+"""Power saving in the form of each family, DTR sleep, books of sockets, values (modems.md 2A.9, 2B.8, 2C.7, 5.4)."""
 
 import unittest
 from errno import ENODEV
@@ -98,6 +98,36 @@ class Values(unittest.TestCase):
             return fake.commands()
 
         self.assertEqual(nrf91_script.drive(body)[0], [])
+
+    def test_a_neighbour_without_channel_is_none(self):
+        line = b'%NCELLMEAS: 0,"01A2B3C4","26201","5A10",0,1300,417,49,20,7,1300,251,33,4,0,,107,26,14,25,6300,,26,14,5'
+        self.assertEqual([(n["earfcn"], n["pci"]) for n in parse_ncellmeas(line)["neighbours"]], [(1300, 251)])
+
+    def test_filler_of_an_iccid(self):
+        async def body(m, fake):
+            return (await m.identity())["iccid"]
+
+        answers = {"AT+CCID": b"\r\n8988303000001234567F\r\n\r\nOK\r\n"}
+        self.assertEqual(sim7080_script.drive(body, answers)[0], "8988303000001234567")
+
+
+class Address(unittest.TestCase):
+    def opened(self, address):
+        async def body(m, fake):
+            await m.attach()
+            try:
+                await m.udp_open("coap.example", 5683)
+            except OSError:
+                pass
+            return [x for x in fake.commands() if x.startswith("AT#XSOCKET=")]
+
+        said = b"\r\n+CGPADDR: 0," + address + b"\r\n\r\nOK\r\n"
+        return nrf91_script.drive(body, {"AT+CGPADDR=0": said})[0]
+
+    def test_a_network_of_ipv6_alone(self):
+        self.assertEqual(self.opened(b'"2001:db8::1"'), ["AT#XSOCKET=2,2,0"])
+        self.assertEqual(self.opened(b'"","2001:db8::1"'), ["AT#XSOCKET=2,2,0"])
+        self.assertEqual(self.opened(b'"10.0.0.1","2001:db8::1"'), ["AT#XSOCKET=1,2,0"])
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ class Modem(Family):
     """See modem.family.Family. `system_mode`: the four values of AT%XSYSTEMMODE."""
 
     family = "nrf91"
+    ip = 1  # family of the bearer's address as AT#XSOCKET counts: IPv4, and 2: IPv6 alone
     burst_pause_ms = 1300  # the modem passes a part of a long payload on after 1 s of silence (XDATACTRL)
 
     def __init__(self, stream, *, power=None, log=None, system_mode=_SYSTEM_MODE, baud=115200):

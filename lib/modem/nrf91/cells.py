@@ -40,7 +40,8 @@ def _neighbours(fields, start, count):
     found = []
     for i in range(start, start + count * _TUPLE, _TUPLE):
         earfcn, pci, rsrp, rsrq, diff = [scan_int(x) for x in fields[i : i + _TUPLE]]
-        found.append(neighbour(earfcn, pci, rsrp_dbm(rsrp), rsrq_db(rsrq), diff))
+        if earfcn is not None and pci is not None:  # else the cloud refuses the whole request
+            found.append(neighbour(earfcn, pci, rsrp_dbm(rsrp), rsrq_db(rsrq), diff))
     return found
 
 

@@ -7,10 +7,10 @@ modem.nrf91.sockets. RAM: the queue, `rx_bytes`.
 from micropython import const
 
 from at.errors import ATError
-from modem.endpoint import SEND_MS
 from modem.endpoint import Endpoint as Base
 from modem.queue import DatagramQueue
 
+_SEND_MS = const(32000)  # the modem itself gives up after 30 s (SNDTIMEO, modems.md 1.6)
 _CONN_SAVE = const(19)
 _RAI = const(61)
 _NO_DATA = const(1)
@@ -31,7 +31,7 @@ class Endpoint(Base):
     async def _transmit(self, buf):
         await self._modem.at.command(
             "AT#XSEND=%d,2,0,%d" % (self.handle, len(buf)),
-            timeout_ms=SEND_MS,
+            timeout_ms=_SEND_MS,
             data=buf,
             prompt=b"OK",
             done=b"#XDATAMODE:",
@@ -72,7 +72,7 @@ class Endpoint(Base):
                 raise self._dead
 
     def _option(self, name):
-        return self._modem.at.command("AT#XSSOCKETOPT=%d,1,%d,1" % (self.handle, name), timeout_ms=SEND_MS)
+        return self._modem.at.command("AT#XSSOCKETOPT=%d,1,%d,1" % (self.handle, name), timeout_ms=_SEND_MS)
 
     async def recv_into(self, buf, timeout_ms):
         """-> length of the next datagram, now in `buf` (what does not fit is cut off). OSError(ETIMEDOUT) if none."""

@@ -99,7 +99,8 @@ async def _connect(modem, create, prefix, options, host, port, rx_bytes, timeout
 
 async def udp_open(modem, host, port, rx_bytes=_RX):
     """-> Endpoint connected to host:port (name or address). OSError when it cannot be."""
-    return await _connect(modem, "AT#XSOCKET=1,2,0", b"#XSOCKET:", ((), ()), host, port, rx_bytes, _DNS_MS, False)
+    create = "AT#XSOCKET=%d,2,0" % modem.ip
+    return await _connect(modem, create, b"#XSOCKET:", ((), ()), host, port, rx_bytes, _DNS_MS, False)
 
 
 async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_ms=130000, ca=None):
@@ -113,7 +114,7 @@ async def dtls_open(modem, host, port, sec_tag, hostname, rx_bytes=_RX, timeout_
     )
     # KEEPOPEN comes last: _open() looks whether the modem took it.
     tried = ("AT#XSSOCKETOPT=%%d,1,%d,1" % _CID, "AT#XSOCKETOPT=%%d,1,%d,1" % _KEEPOPEN)
-    create = "AT#XSSOCKET=1,2,0,%d,%d" % (sec_tag, _VERIFY)
+    create = "AT#XSSOCKET=%d,2,0,%d,%d" % (modem.ip, sec_tag, _VERIFY)
     endpoint = await _connect(
         modem, create, b"#XSSOCKET:", (needed, tried), host, port, rx_bytes, timeout_ms, True
     )

@@ -72,10 +72,13 @@ async def configure(modem, apn):
 
 
 async def bearer(modem):
-    """The default bearer follows the registration by a fraction of a second; sockets need its address."""
+    """The default bearer follows the registration by a fraction of a second; sockets need its address, and its family:
+    a network may give IPv6 alone (cause 51), and then a socket of the other kind reaches nobody."""
     for _ in range(_BEARER_POLLS):
         lines = await attempt(modem, "AT+CGPADDR=0", b"+CGPADDR:", timeout_ms=2000)
-        if lines and len(split(lines[0])) > 1 and split(lines[0])[1]:
+        addresses = b"".join(split(lines[0])[1:]) if lines else b""
+        if addresses:
+            modem.ip = 1 if b"." in addresses else 2
             return
         await asyncio.sleep_ms(_BEARER_MS)
     raise OSError(ETIMEDOUT, "no bearer")
