@@ -26,10 +26,10 @@ modem: setup  ## the modem simulator alone
 	@$(GODWIT) modem $(ARGS)
 
 test: setup-test  ## everything that CI tests: units on four interpreters, integration, command line
-	@$(PYTHON) -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(PYTHON) -m pytest -n 4 --dist worksteal $(ARGS)
 
 unit: setup-test  ## the unit tests alone
-	@$(PYTHON) -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
+	@$(PYTHON) -m pytest -n 4 --dist worksteal tests/unit $(ARGS)
 
 lint: setup  ## ruff, direction of imports, house rules, mpy-cross over every device file
 	@$(PYTHON) tools/lint

@@ -133,6 +133,28 @@ def test_a_bearer_that_is_lost_costs_no_handshake_where_the_modem_has_a_connecti
     assert report["facts"]["sessions"]["handshakes"] == 3  # power on, power back, new version
 
 
+FAMILIES = {  # family -> (more options, what the modem did, what it did not)
+    "sara_r5": (("--bits", 32, "--heap", "160k"), ('"dtls_open"', '"agnss"'), ()),
+    "bg95": (("--drop", "0.03"), ('"gnss_fix"', '"pdn_up"'), ('"agnss"', '"dtls_open"')),
+    "sim7080": ((), ('"gnss_fix"', '"pdn_up"'), ('"agnss"', '"dtls_open"')),
+}
+
+
+@pytest.mark.limit(150)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_day_with_another_modem(tmp_path, family):
+    more, did, did_not = FAMILIES[family]
+    status, output, report = run_day(tmp_path, *QUICK, "--modem", family, "--hours", 8, *more)
+    assert (status, report["ok"]) == (0, True), output[-4000:]
+    modem = (tmp_path / "day" / "logs" / "modem.log").read_text()
+    assert all(event in modem for event in did) and not any(event in modem for event in did_not)
+    # A receiver that works without LTE only costs sessions, which is its way of life and no failure.
+    node = (tmp_path / "day" / "logs" / "node.log").read_text()
+    assert "recovery level" not in node
+    handshakes = report["facts"]["sessions"]["handshakes"]
+    assert handshakes > 3 if family == "sim7080" else handshakes == 3
+
+
 @pytest.mark.limit(60)
 @pytest.mark.parametrize(
     ("sabotage", "words"),

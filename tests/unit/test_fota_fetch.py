@@ -1,4 +1,6 @@
 """lib/fota/fetch: nothing unverified is written, every interruption resumes, every wrong image is refused early."""
+# interpreters: mp64 mp32 cpython
+# (4 s each, and no number in it is a float)
 
 import unittest
 

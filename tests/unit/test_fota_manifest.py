@@ -1,4 +1,6 @@
 """lib/fota/manifest: what a node takes for an image, and every reason why it does not (facts/fota.md 5.2 row I1)."""
+# interpreters: mp64 mp32 cpython
+# (4 s each, and no number in it is a float)
 
 import unittest
 from hashlib import sha256

@@ -15,7 +15,7 @@ _POLL_S = 0.01  # the download of a small image takes a second or two: half of i
 _DARK_MS = 90_000  # world time until the power is back
 _OUTAGE_WALL_S = 1.0
 _OUTAGE_WORLD_MS = 3600 * 1000
-_OUTAGE_LIMIT_S = 30.0  # a node in the middle of its retransmissions lets no time pass
+_OUTAGE_LIMIT_S = 12.0  # a node in the middle of its retransmissions lets no time pass
 
 
 class Script:
@@ -82,7 +82,7 @@ class Script:
         self._say("world", "bearer", "W", "the bearer is LOST, and with it the node's address")
 
     async def _outage(self) -> None:
-        """Stop the twin for an hour of world time or 30 s of ours, then start it on the same ports and database."""
+        """Stop the twin for an hour of world time or 12 s of ours, then start it on the same ports and database."""
         day = self._day
         day.witness.outage = True
         await day.twin.stop()
