@@ -47,7 +47,7 @@ class App:
         self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
         self.modem = self._make_modem()
         self.cloud = self._make_cloud()
-        self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart)
+        self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart, self._room)
         self.receiver = None  # parts.locate: the board's own, once it is there
 
     def _start_log(self):
@@ -91,6 +91,17 @@ class App:
             tuning={"ack_timeout_ms": self.config["ack_timeout_ms"], "max_body": _MAX_BODY},
             auth="auth/" + self.config["auth"],
         )
+
+    def _room(self, wanted):
+        """Give up the errands' buffer for something rare that needs its place (`wanted`), or make it again. A heap that
+        has no such piece any more has one after a restart."""
+        self.scratch = None
+        gc.collect()
+        if not wanted:
+            try:
+                self.scratch = memoryview(bytearray(_SCRATCH))
+            except MemoryError:
+                self.restart()
 
     async def _session(self, name, *terms):
         """One of session.py's two jobs. Its code, and what it took (handshake, signing), is gone when it is done: the

@@ -5,7 +5,6 @@ heap that any of them may need; forgetting them in between (cold.py) gives it ba
 `async visit()` -> seconds until it is due again.
 """
 
-import asyncio
 import gc
 
 from micropython import const
@@ -16,9 +15,10 @@ import cold
 import log
 from cloud.base import CloudError
 from retry import Backoff
-from tasks import LINK_ERRORS
+from tasks import LINK_ERRORS, twice
 
 _DAY_S = const(86400)  # longest that a busy cloud can send us away for
+_MOMENT_S = const(10)
 _RETRY_S = const(600)  # when a visit ended in a way nobody foresaw
 
 
@@ -55,12 +55,13 @@ class Errands:
                     await self._rest()
                 await self._wait(wait_s)
                 continue
-            busy = True
+            busy = self._state.visiting = True
             errand.due_ms = clock.uptime_ms() + _RETRY_S * 1000
             errand.unfinished = True
             try:
-                delay_s = await self._twice(errand)
+                delay_s = await twice(self._state, errand.name, self._visit, errand)
             finally:
+                self._state.visiting = False
                 cold.forget()
                 gc.collect()
             errand.unfinished = False
@@ -88,6 +89,8 @@ class Errands:
     def _next(self, now):
         """-> (the errand to visit now or None, seconds until that may change)."""
         linked = self._state.link.is_set()
+        if self._state.crowded:
+            return None, _MOMENT_S
         nearest = 86400000
         for errand in self._table:
             start = errand.due_ms
@@ -105,20 +108,6 @@ class Errands:
     def _is_early(self, errand):
         """Not while it backs off: a refusal is a reason to wait, however much has gathered."""
         return errand.early and errand.early.is_set() and not errand.backoff.attempts and not errand.unfinished
-
-    async def _twice(self, errand):
-        """A visit; another one at once when it found no room: what the first had loaded is gone then, and the heap in
-        larger pieces. -> seconds until the errand is due again. Raises MemoryError when that was not it."""
-        try:
-            return await self._visit(errand)
-        except MemoryError as problem:
-            log.warn(errand.name, "%s; once more with a tidy heap", problem)
-        restarts = self._state.restarts
-        restarts["memory"] = restarts.get("memory", 0) + 1
-        await asyncio.sleep(0)  # the collector takes what stands on the stack for references
-        cold.forget()
-        gc.collect()
-        return await self._visit(errand)
 
     async def _visit(self, errand):
         """Run one errand to its end; -> seconds until it is due again."""

@@ -17,6 +17,8 @@ class State:
         self.registration = {}  # tasks.link: what modem.attach() said
         self.control = None  # the control section in use: from app at start, then from tasks.shadow
         self.told = {}  # tasks.shadow: section of the device information -> checksum of what the cloud has of it
+        self.visiting = False  # errands: one is being visited, and may use the buffer
+        self.crowded = False  # tasks.rise: provisioning has the buffer's place
         self.provision = clock.Signal()  # set by tasks.shadow when the cloud wants this node provisioned anew
         self.cell = None  # tasks.locate: last serving cell
         self.place = None  # tasks.locate: last position by the cloud

@@ -4,7 +4,12 @@
 the link and carries on. `cloud.base.CloudError` and `coap.Refused` mean that the cloud answered, so the link is well.
 """
 
+import asyncio
+import gc
+
 import coap
+import cold
+import log
 
 # Reset counts as dead: a peer that has forgotten us answers every message with it. So does an answer that nobody can
 # use: a new session is the only thing left to try.
@@ -21,3 +26,17 @@ def explain(error):
             return said
     name = type(error).__name__
     return "%s: %s" % (name, text) if text else name
+
+
+async def twice(state, name, call, *terms):
+    """Await `call(*terms)`; once more at once when it found no room: what it had loaded is gone then, and the heap in
+    larger pieces. -> its result. Raises MemoryError when that was not it. Counted as a restart of "memory"."""
+    try:
+        return await call(*terms)
+    except MemoryError as problem:
+        log.warn(name, "%s; once more with a tidy heap", problem)
+    state.restarts["memory"] = state.restarts.get("memory", 0) + 1
+    await asyncio.sleep(0)  # the collector takes what stands on the stack for references
+    cold.forget()
+    gc.collect()
+    return await call(*terms)

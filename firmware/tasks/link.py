@@ -12,20 +12,22 @@ import clock
 import cold
 import log
 from retry import Backoff
-from tasks import explain
+from tasks import explain, twice
 
 _AUTH_WAIT_S = const(60)  # first pause after the cloud refused who we are; doubles to an hour
 
 
 class Link:
-    """`modem` and `cloud` are opened and closed here and in the steps, and nowhere else. `restart()`: of the board."""
+    """`modem` and `cloud` are opened and closed here and in the steps, and nowhere else. `restart()`: of the board.
+    `room(wanted)`: the errands' buffer is given up for something rare, or made again."""
 
-    def __init__(self, state, config, modem, cloud, restart=None):
+    def __init__(self, state, config, modem, cloud, restart=None, room=None):
         self.state = state
         self.config = config
         self.modem = modem
         self.cloud = cloud
         self.restart = restart
+        self.room = room
         self.lock = asyncio.Lock()  # held while the link is being brought up, and while the radio is lent
         self.backoff = Backoff(5, 900)
         self.refused = Backoff(_AUTH_WAIT_S, 3600)
@@ -64,4 +66,4 @@ class Link:
         from tasks.rise import rise
 
         async with self.lock:
-            return await rise(self)
+            return await twice(self.state, "link", rise, self)

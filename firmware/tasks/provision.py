@@ -95,7 +95,9 @@ class Provision:
             else:
                 if not self._known and parameters[1:].startswith(",%d,2" % self._config["sec_tag"]):
                     self._remember("begun", True)  # the key that the cloud knows us by may go
-                reply = await self._modem.execute(command, parameters)
+                doing = self._modem.execute(command, parameters)
+                parameters = None
+                reply = await doing
         except (ATError, ValueError) as refused:
             log.error("modem", "provisioning: %s", refused)
             return getattr(refused, "code", 0) or 0, str(refused)

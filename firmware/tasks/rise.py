@@ -28,6 +28,8 @@ _SOCKETS = const(1)
 _RADIO = const(3)
 _SILENT = const(5)
 
+_PIECES = const(4)  # what the buffers of a session take together
+_PIECE = const(2816)  # and the largest of them
 _LIMIT_MS = const(1800000)  # no attempt takes longer, unless something hangs
 
 
@@ -144,12 +146,39 @@ def _provision_next(link):
 
 async def _provision(link, pin):
     """Ask the provisioning service, once: a problem of the line is one of this round, and it is asked again in the next
-    ones, as long as they are few; whatever the service says ends it, and the core session has its turn."""
-    from tasks.provision import Provision
-
+    ones, as long as they are few; whatever the service says ends it, and the core session has its turn. It wants room
+    for certificates beside a session: the errands' buffer is given up for it, and they wait."""
+    state = link.state
+    if state.visiting:
+        return  # one of them searches without the link: another time
     log.info("cloud", "asking the provisioning service")
     await link.cloud.close()
     cold.forget()
+    state.crowded = True
+    if link.room:
+        link.room(True)
+    try:
+        await _provision_now(link, pin)
+    finally:
+        cold.forget()
+        if link.room:
+            link.room(False)
+        state.crowded = False
+    state.provision.clear()
+
+
+async def _provision_now(link, pin):
+    # What is loaded now stays to the end: it shall not settle where the sessions want large pieces.
+    hold = []
+    try:
+        for _ in range(_PIECES):
+            hold.append(bytearray(_PIECE))
+    except MemoryError:
+        pass  # as many as there are
+    from tasks.provision import Provision
+
+    link.cloud.provision  # noqa: B018  loads it
+    hold.clear()
     gc.collect()
     if link.backoff.attempts >= _PATIENCE:
         link.state.provision.clear()
@@ -157,9 +186,11 @@ async def _provision(link, pin):
         if await Provision(link.modem, link.config, link.cloud, lambda: _modem_up(link, pin)).run():
             link.provisioned = None
             link.refused.reset()
+            log.info("cloud", "another identity from now on")
+            if link.restart:
+                link.restart()  # also because nobody knows what this has made of the heap
     except (CloudError, coap.Refused, ATError) as refused:
         log.error("cloud", "provisioning: %s", refused)
-    link.state.provision.clear()
 
 
 def device_id(pattern, identity):

@@ -34,6 +34,8 @@ class Client:
 
     async def request(self, method, path, **kwargs):
         Client.asked.append(path)
+        if "payload" in kwargs:
+            kwargs["payload"] = bytes(kwargs["payload"])  # a view of a buffer that is used again
         Client.calls.append((path, kwargs))
         step = Client.script.pop(0)
         if isinstance(step, Exception):

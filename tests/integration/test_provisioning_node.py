@@ -16,6 +16,7 @@ from godwit.day import factory, options
 from godwit.places import BUILD, REPO
 
 HEAP = 160 << 10
+_RESET = 3  # exit status of machine.reset() on the desk
 _LIMIT_S = 90
 _CONFIG = {
     "provisioning": True, "jwt": "modem", "sec_tag": TAG, "ack_timeout_ms": 500, "handshake_timeout_s": 5,
@@ -54,7 +55,8 @@ class Firmware:
         }
         self.said = []
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self._process = subprocess.Popen(program, env=env, cwd=places.root, **pipes)
+        self._start = lambda: subprocess.Popen(program, env=env, cwd=places.root, **pipes)
+        self._process = self._start()
 
     def until(self, wanted):
         """Read until a line with `wanted`; -> that line."""
@@ -63,6 +65,9 @@ class Firmware:
             if not select.select([self._process.stdout], [], [], 1)[0]:
                 continue
             data = os.read(self._process.stdout.fileno(), 65536)
+            if not data and self._process.wait() == _RESET:
+                self._process = self._start()
+                continue
             assert data, "\n".join(self.said)
             *lines, rest = (rest + data).split(b"\n")
             self.said += [line.decode(errors="replace") for line in lines]

@@ -18,9 +18,11 @@ class Visits:
     def __init__(self, *script):
         self.script = list(script)
         self.at_s = []
+        self.state = None  # whose `visiting` is looked at during a visit
 
     async def visit(self):
         self.at_s.append(clock.uptime_ms() // 1000)
+        self.seen = self.state and self.state.visiting
         result = self.script[0] if len(self.script) == 1 else self.script.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -119,6 +121,27 @@ class Scheduling(unittest.TestCase):
         self.release = release
         self.live(Errand("a", lambda name: Visits(3600)), until_s=100)
         self.assertEqual(self.state.link_error.args[0], 104)
+
+    def test_nobody_is_visited_while_something_rare_has_the_buffer(self):
+        hourly = Visits(3600)
+        self.state.crowded = True
+
+        async def over():
+            await clock.sleep(500)
+            self.state.crowded = False
+
+        together(
+            Errands(self.state, (Errand("a", lambda name: hourly, patience_s=0),)).run(),
+            over(),
+            until=lambda: hourly.at_s,
+        )
+        self.assertTrue(500 <= hourly.at_s[0] <= 520, hourly.at_s)
+
+    def test_a_visit_is_known_to_be_one(self):
+        hourly = Visits(3600)
+        hourly.state = self.state
+        self.live(Errand("a", lambda name: hourly), until_s=100)
+        self.assertEqual((hourly.seen, self.state.visiting), (True, False))
 
     def test_no_room_is_tried_again_at_once_with_a_tidy_heap(self):
         crowded = Visits(MemoryError("in pieces"), 3600)

@@ -113,6 +113,22 @@ class Session(SessionTest):
             self.play([refused(0x83, "unknown device")], None)
         self.assertEqual(Client.asked, ["auth/jwt", "closed"])
 
+    def test_no_room_for_a_client_closes_what_was_connected(self):
+        class Endpoint:
+            closed = 0
+
+            async def close(self):
+                self.closed += 1
+
+        def full(endpoint, **tuning):
+            raise MemoryError("full")
+
+        coap.Client = full
+        self.endpoint = Endpoint()
+        with self.assertRaises(MemoryError):
+            self.play([], None)
+        self.assertEqual(self.endpoint.closed, 1)
+
     def test_an_identity_token_goes_to_its_own_path(self):
         async def job(cloud):
             return cloud.device_id

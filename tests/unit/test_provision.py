@@ -168,6 +168,15 @@ class Provisioning(unittest.TestCase):
         self.assertEqual(self.play([Answer(), page, Answer(), Answer(), Answer(b"")], node), 1)  # it comes again
         self.assertEqual(node.told.count(("a", "%CMNG", "3,1,1")), 2)
 
+    def test_no_room_for_a_client_closes_what_was_connected(self):
+        def full(endpoint, **tuning):
+            raise MemoryError("full")
+
+        nrfcloud.coap.Client = full
+        with self.assertRaises(MemoryError):
+            self.play([], Node({}))
+        self.assertEqual(Client.asked, ["endpoint closed"])
+
     def test_not_claimed(self):
         for code in (0x81, 0x83):
             with self.subTest(code=code):
@@ -213,7 +222,10 @@ class Provisioning(unittest.TestCase):
         self.assertEqual(self.play(script, Node()), 20)
 
     def test_join(self):
-        self.assertEqual(provision.join([b"\x01", b"\x02"]), b"\x82\x01\x02")
+        page = memoryview(bytearray(8))
+        self.assertEqual(bytes(provision.join([b"\x01", b"\x02"], page)), b"\x82\x01\x02")
+        self.assertEqual(bytes(page[:3]), b"\x82\x01\x02")  # in place
+        self.assertEqual(bytes(provision.join([bytes(7), b"\x02"], page)), b"\x82" + bytes(7) + b"\x02")
 
 
 class ModemKeys(unittest.TestCase):

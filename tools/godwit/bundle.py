@@ -43,6 +43,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
 # -O1 drops asserts but keeps line numbers, which -O3 would save 6 to 9 % with: a traceback from the field that says
 # only "in run" costs more than 10 KB of flash.
 _MPY_FLAGS = ("-O1",)
+_COLD = "cold.py"
 
 
 class BundleError(click.ClickException):
@@ -207,6 +208,8 @@ def compile_files(
     """Squeeze and compile {"name.py": path} to {"name.mpy": bytecode}; BundleError with the compiler's words. What was
     compiled before comes from build/cache, unless `fresh`."""
     texts = {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
+    if _COLD in texts:
+        texts[_COLD] = selection.pruned(texts[_COLD], set(map(squeeze.module_name, texts)))
     return _compile_all(texts, keep) if fresh else compiled.files(texts, keep, _compile_all)
 
 

@@ -7,6 +7,7 @@ A slot holds what the node can need, not what the repository can do: every file 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,7 @@ _WANTED_BY = {
     "net/ppp.py": ("ppp",),
 }
 _Value = TypeVar("_Value")
+_COLD_ROW = re.compile(r'^    \("([a-z0-9_.]*)", "([a-z0-9_ ]+)"\),$', re.MULTILINE)
 
 
 class SelectionError(ValueError):
@@ -55,6 +57,18 @@ def selected(files: Mapping[str, _Value], parts: Iterable[str]) -> dict[str, _Va
     """{path in a slot: anything} of the whole tree -> the same without what none of `parts` wants."""
     parts = set(parts)
     return {path: value for path, value in files.items() if _is_wanted(path, parts)}
+
+
+def pruned(cold: str, modules: set[str]) -> str:
+    """The text of cold.py -> the same, on the same lines, without what is not among `modules`: what a node has not got
+    it need not know how to forget. (bootsel is at the root of the flash, so the nameless package stays as it is.)"""
+
+    def row(match):
+        package, leaves = match[1], match[2].split()
+        here = [leaf for leaf in leaves if not package or f"{package}.{leaf}" in modules]
+        return f'    ("{package}", "{" ".join(here)}"),' if here else ""
+
+    return _COLD_ROW.sub(row, cold)
 
 
 def _is_wanted(path: str, parts: set[str]) -> bool:

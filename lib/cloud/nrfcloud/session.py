@@ -22,10 +22,10 @@ async def open(cloud):
     if cloud.client and await _resumed(cloud):
         return max(0, cloud.expires_ms - clock.uptime_ms()) // 1000
     cloud.endpoint = await cloud.connect()
-    cloud.client = coap.Client(cloud.endpoint, **cloud.tuning)
-    cloud.szx = cloud.client.szx
-    cloud.alone = 0
     try:
+        cloud.client = coap.Client(cloud.endpoint, **cloud.tuning)  # which may find no room
+        cloud.szx = cloud.client.szx
+        cloud.alone = 0
         return await authenticate(cloud)
     except BaseException:
         await close(cloud)
@@ -35,7 +35,7 @@ async def open(cloud):
 async def close(cloud, keep=False):
     """Verb of cloud.base. `keep`: the way to the service is gone, not the session: an endpoint with a connection ID is
     paused, so that open() can go on with it; any other is closed."""
-    client = cloud.client
+    client, endpoint = cloud.client, cloud.endpoint
     if keep and client and getattr(cloud.endpoint, "cid", False) and clock.uptime_ms() < cloud.expires_ms:
         try:
             await cloud.endpoint.pause()
@@ -44,8 +44,8 @@ async def close(cloud, keep=False):
             pass  # the modem could not save it: it is gone then
     cloud.client = cloud.endpoint = None
     cloud.expires_ms = 0
-    if client:
-        await client.close()
+    if client or endpoint:
+        await (client or endpoint).close()
 
 
 async def _resumed(cloud):

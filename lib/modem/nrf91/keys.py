@@ -59,7 +59,10 @@ async def execute(modem, command, parameters):
     Raises ATError, and ValueError for anything but %CMNG and %KEYGEN."""
     if not _is_given(command, parameters):
         raise ValueError("%s is not run for anybody" % command)
-    lines = await modem.at.command("AT%s=%s" % (command, parameters), command.encode() + b":", timeout_ms=_KEY_MS)
+    cmd = "AT%s=%s" % (command, parameters)
+    parameters = None  # a certificate is large, and two copies at a time are enough
+    cmd = cmd.encode()
+    lines = await modem.at.command(cmd, command.encode() + b":", timeout_ms=_KEY_MS)
     return "".join([line.decode() + "\r\n" for line in lines]) + "OK\r\n"
 
 
