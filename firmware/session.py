@@ -42,7 +42,8 @@ async def connect(app):
     else:
         endpoint = await app.modem.udp_open(host, port, _RX_BYTES)
     if endpoint.mtu < _FLIGHT:
-        log.warn("dtls", "this modem cuts datagrams at %d bytes: if no session comes up, set dtls to modem", endpoint.mtu)
+        text = "this modem cuts datagrams at %d bytes: if no session comes up, set dtls to modem"
+        log.warn("dtls", text, endpoint.mtu)
     try:
         secured = DTLS(endpoint, host, store.read_bytes(app.root + "/data/ca.pem", b""))
         await secured.handshake(limit_ms)

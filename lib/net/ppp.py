@@ -1,7 +1,8 @@
 """The board's own IP stack over the modem: `network.PPP` on the UART of an at.Client (modems.md 4.2, RFC 1661).
 
 For boards that have it (ESP32; others by a build option), instead of the modem's sockets: any modem, any protocol, but
-no AT command in between (ATError at once), no connection ID in the modem, and 1 to 3 s at each start. Optional; nobody loads it unasked.
+no AT command in between (ATError at once), no connection ID in the modem, and 1 to 3 s at each start. Optional; nobody
+loads it unasked.
 RAM: lwIP's 30 to 60 KB, outside of our heap; here 200 bytes.
 """
 
