@@ -68,7 +68,7 @@ class Node:
     def run(self, rounds=3, bits="32"):
         """The device until it is up, or refused so often -> {name: [what it told]}, all its lines."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MICROPY"))}
-        env["MICROPYPATH"] = ":".join([str(ROOT / "lib"), str(ROOT / "firmware"), ".frozen"])
+        env["MICROPYPATH"] = ":".join([*(str(ROOT / name) for name in ("lib", "firmware", "boards/unix")), ".frozen"])
         script = ROOT / "tests" / "device" / "provision_device.py"
         heap = {"64": "1m", "32": "512k"}[bits]  # the source is compiled in it
         program = [str(BUILD / "bin" / f"micropython{bits}"), "-X", "heapsize=" + heap, str(script)]
