@@ -33,6 +33,10 @@ _SCRATCH = const(7168)  # a block or the manifest of an image, a part of assista
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 
 
+def _modem_note(text):
+    log.debug("modem", "%s", text)
+
+
 class App:
     """Everything the node is made of; attributes are the parts, `run()` is its life."""
 
@@ -72,7 +76,7 @@ class App:
 
         family = self.config["modem"]
         __import__("modem.%s.endpoint" % family)  # of _RESIDENT, but for the name
-        return modem.load(family)(board.modem_uart(), power=board.modem_power)
+        return modem.load(family)(board.modem_uart(), power=board.modem_power, log=_modem_note)
 
     def _make_cloud(self):
         import cloud
