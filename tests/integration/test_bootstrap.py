@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 
 import pytest
 
@@ -47,15 +46,14 @@ def _failed_with(done, *words):
 
 
 @pytest.mark.parametrize(("step", "words"), [("venv", []), ("float", ["--with-float"])])
-def test_done_is_quick_and_silent(step, words):
+def test_done_is_silent(step, words):
+    """What it does, it says: nothing was made again."""
     if not (build_dir() / (".done-" + step)).exists():
         pytest.skip("this build folder was not made by bootstrap.py, or it could not compile")
     env = {name: os.environ[name] for name in ("MICROPYTHON", "MICROPYTHON32") if name in os.environ}
     command = [shutil.which("python3"), SCRIPT, *words]  # as the Makefile calls it
-    started = time.monotonic()
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == ""
-    assert time.monotonic() - started < 3
 
 
 def test_what_it_made_is_what_the_tests_need():
