@@ -95,8 +95,8 @@ _UPLINK_NOTES = [
     "IP and UDP headers.",
     "- Heap: all that was allocated with the collector off, nearly all of it garbage, the code being loaded "
     "before.",
-    "- A SARA cannot have DTLS in the host: it reads 1,024 bytes of a datagram, and the server's certificate "
-    "needs more.",
+    "- A SARA has its DTLS in the modem: it reads 1,024 bytes of a datagram, which a server's certificate may "
+    "not fit.",
 ]
 
 
