@@ -6,19 +6,14 @@ Drives lib/modem/nrf91 and prints one JSON line per finding; the pytest side loo
 import asyncio
 import errno
 import gc
-import json
 import os
 import sys
 import time
 
+from driver_kit import DUE_MS, answered, echoed, per_exchange, tell, up
+
 import modem
 from at.errors import ATError
-
-_DUE_MS = 8000
-
-
-def tell(name, value=True):
-    print(json.dumps([name, value]))
 
 
 def started(reason=None):
@@ -83,28 +78,12 @@ def payloads():
 
 
 async def echo(m, host, port):
-    await m.start()
-    await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    good = 0
-    for payload in payloads():
-        await endpoint.send(payload)
-        n = await endpoint.recv_into(buf, _DUE_MS)
-        if bytes(buf[:n]) == payload:
-            good += 1
-        else:
-            tell("differs", [len(payload), n])
-    tell("good", good)
+    endpoint = await echoed(m, host, port, payloads())
     for size in (0, 1201):
         try:
             await endpoint.send(bytes(size))
         except OSError as error:
             tell("refused", error.errno)
-    try:
-        await endpoint.recv_into(buf, 50)
-    except OSError as error:
-        tell("silence", error.errno)
     await endpoint.close()
     await endpoint.close()
     try:
@@ -115,29 +94,15 @@ async def echo(m, host, port):
 
 
 async def heap(m, host, port):
-    """How much garbage a datagram there and back leaves."""
-    await m.start()
-    await m.attach()
+    await up(m)
     endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    payload = bytes(1000)
-    for rounds in (1, 8):
-        gc.collect()
-        gc.disable()
-        before = gc.mem_alloc()
-        for _ in range(rounds):
-            await endpoint.send(payload)
-            await endpoint.recv_into(buf, _DUE_MS)
-        spent = gc.mem_alloc() - before
-        gc.enable()
-    tell("per_exchange", spent // rounds)
+    await per_exchange(endpoint)
     await endpoint.close()
 
 
 async def burst(m, host, port):
     """The peer answers one datagram with many; the ring keeps the newest."""
-    await m.start()
-    await m.attach()
+    await up(m)
     endpoint = await m.udp_open(host, int(port))
     await endpoint.send(b"burst")
     await asyncio.sleep_ms(700)
@@ -153,8 +118,7 @@ async def burst(m, host, port):
 
 
 async def unknown_host(m):
-    await m.start()
-    await m.attach()
+    await up(m)
     for host in ("nowhere.example",):
         try:
             await m.udp_open(host, 5683)
@@ -165,32 +129,26 @@ async def unknown_host(m):
 
 async def interrupted(m, host, port):
     """The modem restarts (or loses its bearer) while a datagram is awaited; afterwards all works again."""
-    await m.start()
-    await m.attach()
+    await up(m)
     endpoint = await m.udp_open(host, int(port))
     buf = bytearray(1300)
     await endpoint.send(b"hello")
-    await endpoint.recv_into(buf, _DUE_MS)
+    await endpoint.recv_into(buf, DUE_MS)
     tell("waiting")
     try:
-        await endpoint.recv_into(buf, _DUE_MS)
+        await endpoint.recv_into(buf, DUE_MS)
     except OSError as error:
         tell("recv", error.errno)
     try:
         await endpoint.send(b"x")
     except OSError as error:
         tell("send", error.errno)
-    await m.start()
-    await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    await endpoint.send(b"again")
-    n = await endpoint.recv_into(buf, _DUE_MS)
-    tell("again", bytes(buf[:n]).decode())
+    await up(m)
+    await answered(m, host, port, b"again")
 
 
 async def gnss(m, path):
-    await m.start()
-    await m.attach()
+    await up(m)
     await m.gnss_start()
     tell("need", await m.gnss_need(5000))
     with open(path, "rb") as f:
@@ -206,16 +164,14 @@ async def gnss(m, path):
 
 
 async def no_fix(m):
-    await m.start()
-    await m.attach()
+    await up(m)
     await m.gnss_start(timeout_s=60, forward=False)
     tell("fix", await m.gnss_fix(20000))
     await m.gnss_stop()
 
 
 async def jwt(m, subject, tag):
-    await m.start()
-    await m.attach()
+    await up(m)
     tell("jwt", await m.jwt(subject, 600, int(tag)))
     try:
         await m.jwt(subject, 600, 7)
@@ -224,8 +180,7 @@ async def jwt(m, subject, tag):
 
 
 async def dtls(m, host, port, tag, name):
-    await m.start()
-    await m.attach()
+    await up(m)
     try:
         endpoint = await m.dtls_open(host, int(port), int(tag), name, timeout_ms=20000)
     except OSError as error:
@@ -235,7 +190,7 @@ async def dtls(m, host, port, tag, name):
     await endpoint.send(b"ping from the device\n")
     tell("sent")
     buf = bytearray(1300)
-    n = await endpoint.recv_into(buf, _DUE_MS)
+    n = await endpoint.recv_into(buf, DUE_MS)
     tell("received", bytes(buf[:n]).decode())
     await endpoint.close()
 
@@ -264,7 +219,7 @@ async def request(endpoint, code, path, payload=b""):
 
 async def passed(gate):
     """Wait until the host has made the file `gate`."""
-    for _ in range(_DUE_MS // 20):
+    for _ in range(DUE_MS // 20):
         try:
             os.stat(gate)
             return
@@ -274,8 +229,7 @@ async def passed(gate):
 
 
 async def cid(m, host, port, tag, jwt, gates):
-    await m.start()
-    await m.attach()
+    await up(m)
     endpoint = await m.dtls_open(host, int(port), int(tag), host, timeout_ms=20000)
     tell("cid", [endpoint.cid, endpoint.keep])
     tell("auth", await request(endpoint, 2, "auth/jwt", jwt.encode()))
@@ -293,8 +247,7 @@ async def cid(m, host, port, tag, jwt, gates):
 
 
 async def ladder(m):
-    await m.start()
-    await m.attach()
+    await up(m)
     for level in range(6):
         await m.reset(level)
         await m.attach()

@@ -6,12 +6,12 @@ and the peers. CONTROL: the simulator's control socket, which has the power key,
 
 import asyncio
 import gc
-import json
 import sys
+
+from driver_kit import DUE_MS, answered, echoed, per_exchange, tell, up
 
 import modem
 
-_DUE_MS = 8000
 _NASTY = (
     b"> ",
     b"\r\nOK\r\n",
@@ -21,10 +21,6 @@ _NASTY = (
 )
 
 
-def tell(name, value=True):
-    print(json.dumps([name, value]))
-
-
 async def trying(name, coro):
     """Tell what came of it: "ok", or the number of its OSError."""
     try:
@@ -32,11 +28,6 @@ async def trying(name, coro):
         tell(name, "ok")
     except OSError as error:
         tell(name, error.args[0])
-
-
-async def up(m):
-    await m.start()
-    return await m.attach()
 
 
 async def start(m):
@@ -68,16 +59,7 @@ def payloads():
 
 
 async def echo(m, host, port):
-    await up(m)
-    endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    good = 0
-    for payload in payloads():
-        await endpoint.send(payload)
-        n = await endpoint.recv_into(buf, _DUE_MS)
-        good += bytes(buf[:n]) == payload
-    tell("good", good)
-    await trying("silence", endpoint.recv_into(buf, 50))
+    endpoint = await echoed(m, host, port, payloads())
     await endpoint.close()
     tell("lost_datagrams", endpoint.lost)
 
@@ -88,7 +70,7 @@ async def two(m, host, port):
     ends = [await m.udp_open(host, int(port)), await m.udp_open(host, int(port))]
     for i in range(2):
         bufs = bytearray(100), bytearray(100)
-        tasks = [asyncio.create_task(x.recv_into(b, _DUE_MS)) for x, b in zip(ends, bufs)]
+        tasks = [asyncio.create_task(x.recv_into(b, DUE_MS)) for x, b in zip(ends, bufs)]
         for x, name in zip(ends, (b"one", b"two")):
             await x.send(name + bytes([i]))
         sizes = []
@@ -105,16 +87,14 @@ async def interrupted(m, host, port):
     endpoint = await m.udp_open(host, int(port))
     buf = bytearray(1300)
     await endpoint.send(b"hello")
-    await endpoint.recv_into(buf, _DUE_MS)
+    await endpoint.recv_into(buf, DUE_MS)
     tell("waiting")
     await trying("recv", endpoint.recv_into(buf, 60000))
     await trying("send", endpoint.send(b"x"))
     for _ in range(4):
         try:
             await up(m)
-            endpoint = await m.udp_open(host, int(port))
-            await endpoint.send(b"again")
-            tell("again", bytes(buf[: await endpoint.recv_into(buf, _DUE_MS)]).decode())
+            await answered(m, host, port, b"again")
             return
         except OSError as error:
             tell("not_yet", error.args[0])
@@ -145,7 +125,7 @@ async def dtls(m, host, port, tag, name, *files):
             continue
         await endpoint.send(b"ping from the device\n")
         buf = bytearray(1300)
-        n = await endpoint.recv_into(buf, _DUE_MS)
+        n = await endpoint.recv_into(buf, DUE_MS)
         tell("received", bytes(buf[:n]).decode())
         await endpoint.close()
 
@@ -181,7 +161,7 @@ async def asleep(m, host, port):
     endpoint = await m.udp_open(host, int(port))
     await endpoint.send(b"good night")
     buf = bytearray(99)
-    await endpoint.recv_into(buf, _DUE_MS)
+    await endpoint.recv_into(buf, DUE_MS)
     await trying("recv", endpoint.recv_into(buf, 25000))
     tell("restarted", m.restarted)
     for _ in range(3):
@@ -192,9 +172,7 @@ async def asleep(m, host, port):
         except OSError as error:
             tell("not_yet", error.args[0])
     await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    await endpoint.send(b"again")
-    tell("again", bytes(buf[: await endpoint.recv_into(buf, _DUE_MS)]).decode())
+    await answered(m, host, port, b"again")
 
 
 async def heap(m, host, port):
@@ -203,21 +181,9 @@ async def heap(m, host, port):
     before = gc.mem_alloc()
     await up(m)
     endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    payload = bytes(1000)
-    for rounds in (1, 8):
-        gc.collect()
-        gc.disable()
-        spent = gc.mem_alloc()
-        for _ in range(rounds):
-            await endpoint.send(payload)
-            await endpoint.recv_into(buf, _DUE_MS)
-        spent = gc.mem_alloc() - spent
-        gc.enable()
-    tell("per_exchange", spent // rounds)
+    await per_exchange(endpoint)
     from cold import forget
 
-    payload = buf = None
     forget()
     gc.collect()
     tell("kept", gc.mem_alloc() - before)

@@ -4,19 +4,14 @@ Drives lib/modem/sara_r5 and prints one JSON line per finding; the pytest side l
 """
 
 import asyncio
-import gc
-import json
 import sys
+
+from driver_kit import DUE_MS, answered, echoed, per_exchange, tell, up
 
 import modem
 from at.errors import ATError
 
-_DUE_MS = 8000
 _NASTY = (b"@", b"\r\nOK\r\n", b'"\r\n+USORF: 0,"1.1.1.1",1,9,"', b"\x00\x11\x13\x1a\xff" * 9, b"AT+CFUN=16\r")
-
-
-def tell(name, value=True):
-    print(json.dumps([name, value]))
 
 
 async def link(m):
@@ -41,32 +36,18 @@ def payloads():
 
 
 async def echo(m, host, port):
-    await m.start()
-    await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    good = 0
-    for payload in payloads():
-        await endpoint.send(payload)
-        n = await endpoint.recv_into(buf, _DUE_MS)
-        good += bytes(buf[:n]) == payload
-    tell("good", good)
-    try:
-        await endpoint.recv_into(buf, 50)
-    except OSError as error:
-        tell("silence", error.errno)
+    endpoint = await echoed(m, host, port, payloads())
     await endpoint.close()
     tell("lost_datagrams", endpoint.lost)
 
 
 async def interrupted(m, host, port):
     """The modem restarts, or loses its bearer, while a datagram is awaited; afterwards all works again."""
-    await m.start()
-    await m.attach()
+    await up(m)
     endpoint = await m.udp_open(host, int(port))
     buf = bytearray(1300)
     await endpoint.send(b"hello")
-    await endpoint.recv_into(buf, _DUE_MS)
+    await endpoint.recv_into(buf, DUE_MS)
     tell("waiting")
     for name in ("recv", "recv", "send"):  # the first read may only find that the modem does not answer
         try:
@@ -80,15 +61,11 @@ async def interrupted(m, host, port):
         except OSError as error:
             tell("not_yet", error.errno)
     await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    await endpoint.send(b"again")
-    n = await endpoint.recv_into(buf, _DUE_MS)
-    tell("again", bytes(buf[:n]).decode())
+    await answered(m, host, port, b"again")
 
 
 async def ladder(m):
-    await m.start()
-    await m.attach()
+    await up(m)
     for level in range(6):
         await m.reset(level)
         await m.attach()
@@ -97,8 +74,7 @@ async def ladder(m):
 
 async def dtls(m, host, port, tag, name, *files):
     """One round per file with a CA certificate; "-" is none."""
-    await m.start()
-    await m.attach()
+    await up(m)
     for path in files:
         ca = None
         if path != "-":
@@ -113,15 +89,14 @@ async def dtls(m, host, port, tag, name, *files):
         await endpoint.send(b"ping from the device\n")
         tell("sent")
         buf = bytearray(1300)
-        n = await endpoint.recv_into(buf, _DUE_MS)
+        n = await endpoint.recv_into(buf, DUE_MS)
         tell("received", bytes(buf[:n]).decode())
         await endpoint.close()
 
 
 async def gnss(m, path):
     """With assistance; then again, with what the modem kept."""
-    await m.start()
-    await m.attach()
+    await up(m)
     await m.gnss_start()
     tell("need", await m.gnss_need(5000))
     with open(path, "rb") as f:
@@ -147,22 +122,8 @@ async def no_fix(m):
 
 
 async def heap(m, host, port):
-    """What a datagram there and back leaves."""
-    await m.start()
-    await m.attach()
-    endpoint = await m.udp_open(host, int(port))
-    buf = bytearray(1300)
-    payload = bytes(1000)
-    for rounds in (1, 8):
-        gc.collect()
-        gc.disable()
-        before = gc.mem_alloc()
-        for _ in range(rounds):
-            await endpoint.send(payload)
-            await endpoint.recv_into(buf, _DUE_MS)
-        spent = gc.mem_alloc() - before
-        gc.enable()
-    tell("per_exchange", spent // rounds)
+    await up(m)
+    await per_exchange(await m.udp_open(host, int(port)))
 
 
 async def main():
