@@ -15,8 +15,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from dialogue import ask
 
-from harness.run_unit import REPO, build_dir, program
+from harness.run_unit import build_dir
 
 _INTERPRETERS = ("mp64", "mp32")
 _ECDSA = ec.ECDSA(hashes.SHA256())
@@ -37,19 +38,7 @@ for line in sys.stdin:
 
 
 def _agent(interpreter, requests):
-    done = subprocess.run(
-        [str(program(interpreter)), "-X", "heapsize=1m", "-c", _AGENT],
-        input="".join(json.dumps(request) + "\n" for request in requests),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "MICROPYPATH": f"{REPO / 'lib'}:.frozen"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == len(requests)
-    return answers
+    return ask(interpreter, ["-c", _AGENT], requests)
 
 
 def _keys(n):

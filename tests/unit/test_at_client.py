@@ -11,8 +11,9 @@ from errno import ECONNRESET, EIO, ETIMEDOUT
 
 from at.client import Client
 from at.errors import ATError, ModemReset
+from harness import at_play
 from harness.aio import run
-from harness.fakemodem import FakeModem
+from harness.at_play import error_of
 
 ANNOUNCERS = ((b"#XRECV:", 2, b"\n"),)
 SEND = {"prompt": b"OK", "done": b"#XDATAMODE:"}
@@ -26,26 +27,7 @@ def client(modem, **how):
 
 
 def play(answers, body, timeout_s=8):
-    """Run `body(at, modem)` against a FakeModem; -> (its result, modem, at)."""
-    modem = FakeModem(answers)
-    at = client(modem)
-
-    async def main():
-        try:
-            return await body(at, modem)
-        finally:
-            await at.stop()
-
-    return run(main(), timeout_s), modem, at
-
-
-async def error_of(coro):
-    """-> the exception that `coro` raises, or None."""
-    try:
-        await coro
-    except (ATError, OSError) as error:
-        return error
-    return None
+    return at_play.play(client, answers, body, timeout_s)
 
 
 class Commands(unittest.TestCase):

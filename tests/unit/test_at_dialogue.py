@@ -7,33 +7,19 @@ from errno import ETIMEDOUT
 
 from at.client import Client
 from at.errors import ATError, ModemReset
-from harness.aio import run
+from harness import at_play
 from harness.at_events import BOOT
-from harness.fakemodem import FakeModem
+from harness.at_play import error_of
 
 
 def play(answers, body, escape=b"", timeout_s=10):
-    """Run `body(at, modem)` against a FakeModem; -> (its result, modem, at)."""
-    modem = FakeModem(answers)
-    at = Client(modem, boot=BOOT, dual=(b"+CEREG:",), announcers=((b"+QIRD:", 0, b"\n"),), escape=escape)
-    at.parser.synced = True
-    at.probe_ms, at.quiet_ms, at.drain_ms = 40, 20, 60
+    def make(modem):
+        at = Client(modem, boot=BOOT, dual=(b"+CEREG:",), announcers=((b"+QIRD:", 0, b"\n"),), escape=escape)
+        at.parser.synced = True
+        at.probe_ms, at.quiet_ms, at.drain_ms = 40, 20, 60
+        return at
 
-    async def main():
-        try:
-            return await body(at, modem)
-        finally:
-            await at.stop()
-
-    return run(main(), timeout_s), modem, at
-
-
-async def error_of(coro):
-    try:
-        await coro
-    except (ATError, OSError) as error:
-        return error
-    return None
+    return at_play.play(make, answers, body, timeout_s)
 
 
 class Prompts(unittest.TestCase):
