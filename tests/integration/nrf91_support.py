@@ -15,9 +15,11 @@ from godwit.places import REPO as ROOT
 
 
 class Device:
-    """The MicroPython process; `found` gathers what it told, in order."""
+    """The MicroPython process; `found` gathers what it told, in order. 64 bit has twice the heap of a board: the same
+    objects take twice the room there, and whether they fit into one says nothing about a board."""
 
-    def __init__(self, pty, scenario, *args, bits="32", heap="160k", script="nrf91_device.py"):
+    def __init__(self, pty, scenario, *args, bits="32", script="nrf91_device.py"):
+        heap = {"32": "160k", "64": "320k"}[bits]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MICROPY"))}
         env["MICROPYPATH"] = f"{ROOT / 'lib'}:.frozen"
         program = [BUILD / "bin" / f"micropython{bits}", "-X", f"heapsize={heap}"]
