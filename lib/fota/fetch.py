@@ -26,6 +26,9 @@ class Fetch:
     `device_class`, `floor`, `bad`: see manifest.check; `progress(done, total)`: called per block, bytes of payload;
     `room(manifest)`: raises a FotaError when the image will not fit (Slots.room), before anything is deleted.
 
+    `blocks`: where the payload goes instead of `data`, a store as fota.blocks describes it; `component`: what the image
+    must be for: "app" (files for a slot) or "image" (a whole app partition).
+
     `buf`: 4096 bytes or more to work in, made anew when None; large enough for the header, manifest and signature it
     saves a second piece of heap. `settle()` is called where one half of the code gives way to the other (download,
     signature): what the application can free, it should free then, and collect.
@@ -34,7 +37,7 @@ class Fetch:
     """
 
     def __init__(self, root, job, size, read, keys, device_class, floor, progress=None, bad=(), room=None, buf=None,
-                 settle=None):  # fmt: skip
+                 settle=None, blocks=None, component="app"):  # fmt: skip
         from fota.space import folder
 
         self.folder = folder(root)
@@ -42,12 +45,13 @@ class Fetch:
         self.job = job.encode()
         self.size = size
         self.keys = keys
-        self.terms = (device_class, floor, bad)
+        self.terms = (device_class, floor, bad, component)
         self.room = room
         self.buf = memoryview(bytearray(BLOCK_SIZE) if buf is None else buf)
         self._read = read
         self._progress = progress
         self._settle = settle
+        self._blocks = blocks
         self._view = self.buf[:BLOCK_SIZE]
         self.resumed_at = 0
         self.fetched = 0
@@ -96,33 +100,31 @@ class Fetch:
             self.fetched += n
 
     async def _payload(self, header, manifest):
-        """Complete `data` block by block; True when whole, False when the source now holds another image."""
-        path = self.folder + "/data"
-        done = self.resumed_at = self._rehash(path, manifest)
-        self._tell(done, manifest)
-        if done < manifest.size:
-            await self.settled()  # the first read loads what downloads: into one piece, not between garbage
-            f = flash(open, path, "r+b" if done else "wb")
-            try:
-                flash(f.seek, done)
-                while done < manifest.size:
-                    i = done // BLOCK_SIZE
-                    view = self._view[: manifest.block_size_of(i)]
-                    await self.fill(header.offset + done, view)
-                    if not manifest.block_ok(i, view):
-                        return await self._other_image(header, i)
-                    flash(self._keep, f, view)
-                    done += len(view)
-                    self._tell(done, manifest)
-            finally:
-                flash(f.close)  # only whole, verified blocks were ever written
-        self._check_whole(path, manifest)
-        return True
+        """Complete the payload block by block; True when whole, False when the source now holds another image."""
+        blocks = self._blocks
+        if blocks is None:
+            from fota.blocks import FileBlocks
 
-    def _keep(self, f, view):
-        """Write one verified block, durably: after a power cut at most the next one is fetched again."""
-        f.write(view)
-        f.flush()
+            blocks = self._blocks = FileBlocks(self.root)
+        try:
+            i = self._held(blocks, manifest)
+            done = self.resumed_at = min(i * BLOCK_SIZE, manifest.size)
+            self._tell(done, manifest)
+            if done < manifest.size:
+                await self.settled()  # the first read loads what downloads: into one piece, not between garbage
+            while done < manifest.size:
+                view = self._view[: manifest.block_size_of(i)]
+                await self.fill(header.offset + done, view)
+                if not manifest.block_ok(i, view):
+                    return await self._other_image(header, i)
+                flash(blocks.write, i, view)
+                done += len(view)
+                i += 1
+                self._tell(done, manifest)
+            self._check_whole(blocks, manifest)
+        finally:
+            flash(blocks.close)
+        return True
 
     async def _other_image(self, header, i):
         """A block does not match: is it another image by now (False, and the old one is gone), or a bad block?"""
@@ -131,43 +133,30 @@ class Fetch:
         now = await fetch_header(self)
         if now.raw == header.raw:
             raise FetchError("block", i)
+        flash(self._blocks.close)
         self._discard()
         return False
 
-    def _rehash(self, path, manifest):
-        """Return how many bytes of `data` are verified blocks, from the start."""
-        try:
-            f = open(path, "rb")
-        except OSError:
-            return 0
-        done = 0
-        try:
-            for i in range(manifest.count):
-                view = self._view[: manifest.block_size_of(i)]
-                if f.readinto(view) != len(view) or not manifest.block_ok(i, view):
-                    break
-                done += len(view)
-        except OSError:
-            pass  # an unreadable block counts as missing
-        finally:
-            f.close()
-        return done
+    def _held(self, blocks, manifest):
+        """Return how many blocks are there and verified, from the first."""
+        for i in range(manifest.count):
+            view = self._view[: manifest.block_size_of(i)]
+            try:
+                n = blocks.read(i, view)
+            except OSError:
+                n = 0  # an unreadable block counts as missing
+            if n != len(view) or not manifest.block_ok(i, view):
+                return i
+        return manifest.count
 
-    def _check_whole(self, path, manifest):
+    def _check_whole(self, blocks, manifest):
         """The last word: the full SHA-256 of what is on flash. A mismatch throws the download away."""
         whole = sha256()
-        left = manifest.size
-        f = flash(open, path, "rb")
-        try:
-            while left > 0:
-                n = flash(f.readinto, self._view[: min(left, BLOCK_SIZE)])
-                if not n:
-                    break
-                whole.update(self._view[:n])
-                left -= n
-        finally:
-            f.close()
-        if left or whole.digest() != manifest.sha256:
+        for i in range(manifest.count):
+            view = self._view[: manifest.block_size_of(i)]
+            whole.update(view[: flash(blocks.read, i, view)])
+        if whole.digest() != manifest.sha256:
+            flash(blocks.close)
             self._discard()
             raise FetchError("payload", None, True)  # each block is right, so whoever signed it made a mistake
 
