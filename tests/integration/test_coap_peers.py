@@ -221,7 +221,7 @@ def test_in_a_small_heap(bits):
     """Client, test and their compiler in a heap that is small for its word size (boards load .mpy files)."""
     steps = [{"do": "request", "method": "PUT", "path": "fw", "fill": 2000}, {"do": "blocks", "path": "fw"}]
     with coap_server() as port:
-        put, got, _ = device(bits, port, steps, heap="192k" if bits == 64 else "120k")
+        put, got, _ = device(bits, port, steps, heap="272k" if bits == 64 else "136k")
     assert put["code"] == 0x41
     assert got["sha256"] == sha(fill(2000))
 
