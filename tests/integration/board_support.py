@@ -1,5 +1,5 @@
-"""The whole product, as a board would have it: .mpy files on a flash image, a 32-bit heap of 160 KB, started as the desk
-starts it, restarted when it asks for that. Used by test_provisioning_node.py and test_operator_update.py."""
+"""The whole product, as a board would have it: .mpy files on a flash image, a 32-bit heap of 160 KB, started as the
+desk starts it, restarted when it asks for that. Used by test_provisioning_node.py and test_operator_update.py."""
 
 import os
 import subprocess
@@ -21,8 +21,8 @@ needs_32_bit = pytest.mark.skipif(
 
 
 def make_flash(folder, credentials, monkeypatch, config, jwt="host"):
-    """-> (places, Factory) of a node with version 1.0.0 and `config` on its flash. `credentials`: paths by the factory's
-    names ("ca"; "device_hex" with `jwt` "host")."""
+    """-> (places, Factory) of a node with version 1.0.0 and `config` on its flash. `credentials`: paths by the
+    factory's names ("ca"; "device_hex" with `jwt` "host")."""
     monkeypatch.setattr(factory, "node_config", lambda chosen: config)
     places = options.make_workspace(folder)
     chosen = options.Options(bits=32, heap=HEAP, jwt=jwt, workdir=folder)
