@@ -15,6 +15,7 @@ from fota import ManifestError
 from fota.image import BLOCK_SIZE, HEADER_SIZE, MANIFEST_MAX, Manifest, parse_header  # noqa: F401
 from fota.verify import pss_verify
 
+_SIZE_MAX = const(16777216)  # of the payload, and of the files in it
 _KEY_SIZE = const(384)  # RSA-3072
 _FILES_MAX = const(192)
 _HASH_CUT = const(16)
@@ -22,7 +23,8 @@ _DEPTH = const(3)
 _PATH_MAX = const(48)
 _FORMAT = const(1)
 _FLAG_NATIVE = const(1)  # the bundle may hold .mpy files with machine code
-_FLAGS_KNOWN = const(1)
+_FLAG_DEFLATE = const(2)  # the payload is one raw deflate stream of the files, window 4 KB
+_FLAGS_KNOWN = const(3)
 
 _MAJOR = {int: 0, bytes: 2, str: 3, list: 4, dict: 5}  # RFC 8949 3.1
 # The manifest is a map of keys 1 to 13 in this order: (name, type, smallest, largest) value or length.
@@ -33,7 +35,7 @@ _FIELDS = (
     ("device_class", str, 1, 32),
     ("min_from", int, 0, 0xFFFFFFFF),
     ("component", str, 1, 16),
-    ("size", int, 1, 16777216),
+    ("size", int, 1, _SIZE_MAX),
     ("sha256", bytes, 32, 32),
     ("block_size", int, BLOCK_SIZE, BLOCK_SIZE),
     ("blocks", bytes, _HASH_CUT, MANIFEST_MAX),
@@ -101,36 +103,49 @@ def parse(source, digest):
         if not low <= (value if kind is int or kind is list else len(value)) <= high:
             raise ManifestError("field", name)
         if i == _FILES:
-            _survey(manifest, source, value)
+            unpacked = _survey(manifest, source, value)
         else:
             setattr(manifest, name, value)
     if source.read(1):
         raise ManifestError("fields")
     if _strange(manifest.version, _VERSION_CHARS) or _strange(manifest.device_class, _NAME_CHARS):
         raise ManifestError("field", "version")
+    if manifest.flags & _FLAG_DEFLATE:
+        if manifest.component != "app":
+            raise ManifestError("field", "flags")
+    elif unpacked != manifest.size:
+        raise ManifestError("files")
     if len(manifest.blocks) != manifest.count * _HASH_CUT:
         raise ManifestError("blocks")
     return manifest
 
 
 def _survey(manifest, source, count):
-    """Check the file table and add up what it needs."""
+    """Check the file table and add up what it needs; returns the bytes of all files."""
     manifest.file_count = count
     blocks = 2
-    left = manifest.size
+    total = 0
     before = ""
+    stems = []  # files whose names the next paths begin with: none of them may be a folder of one
     for path, size, _ in _rows(source, count):
-        left -= size
+        total += size
+        if total > _SIZE_MAX:
+            raise ManifestError("files")
         blocks += size // BLOCK_SIZE + 1
+        while stems and not path.startswith(stems[-1]):
+            stems.pop()
+        for stem in stems:
+            if path[len(stem)] == "/":
+                raise ManifestError("path", path)
+        stems.append(path)
         at = path.find("/")
         while at >= 0:
             if before[: at + 1] != path[: at + 1]:  # sorted paths: a folder's files stand together
                 blocks += 2
             at = path.find("/", at + 1)
         before = path
-    if left:
-        raise ManifestError("files")
     manifest.flash_blocks = blocks
+    return total
 
 
 def check(manifest, device_class, floor, bad=(), component="app"):

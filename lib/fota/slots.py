@@ -79,20 +79,9 @@ class Slots:
         os.mkdir(target)
 
     def _unpack(self, manifest, target, tick):
-        """Copy the payload, file after file, out of the download."""
-        view = memoryview(bytearray(_CHUNK))
-        head = open(folder(self._root) + "/head", "rb")
-        try:
-            with open(folder(self._root) + "/data", "rb") as source:
-                head.seek(mf.HEADER_SIZE)
-                for path, size, digest in mf.files(head):
-                    _make_folders(target, path)
-                    if _copy(source, target + "/" + path, size, view, manifest, path) != digest:
-                        raise InstallError("changed", path)
-                    if tick:
-                        tick()
-        finally:
-            head.close()
+        from fota.unpack import unpack
+
+        unpack(self._root, manifest, target, tick)
 
     def _seal(self, manifest, target):
         """The MANIFEST comes last: a slot without one does not exist for the boot selector.
@@ -173,32 +162,3 @@ class Slots:
             self._selector.write(self._root, state)
         except OSError as e:
             raise InstallError("flash", e.errno) from None
-
-
-def _copy(source, path, size, view, manifest, name):
-    """Copy `size` bytes from the open file `source` to a new file; returns their SHA-256."""
-    digest = sha256()
-    f = open(path, "wb")
-    try:
-        left = size
-        while left:
-            n = source.readinto(view[: min(left, len(view))])
-            if not n:
-                raise InstallError("short", name)
-            if left == size:
-                mf.check_code(manifest, name, bytes(view[: min(n, 4)]))
-            digest.update(view[:n])
-            f.write(view[:n])
-            left -= n
-    finally:
-        f.close()
-    return digest.digest()[:16]
-
-
-def _make_folders(target, path):
-    """Make the folders that `path` needs below `target`."""
-    at = path.find("/")
-    while at >= 0:
-        if not store.exists(target + "/" + path[:at]):
-            os.mkdir(target + "/" + path[:at])
-        at = path.find("/", at + 1)

@@ -53,6 +53,15 @@ class GoodTest(unittest.TestCase):
         other = b"\xff" + KEY.modulus[1:]
         self.assertEqual(_load(bundle(_FILES), (other, KEY.modulus)).sequence, 2)
 
+    def test_a_deflated_payload_is_of_another_size_than_its_files(self):
+        manifest = _with(k12=2, k11=[["a", 100000, bytes(16)], ["b", 6705, bytes(16)]])
+        self.assertEqual((manifest.size, manifest.count), (5705, 2))
+        self.assertEqual(manifest.flash_blocks, 2 + 25 + 2)  # of what is unpacked
+
+    def test_names_that_begin_alike(self):
+        table = [["a", 1, bytes(16)], ["a-b", 2, bytes(16)], ["a.c/a", 2, bytes(16)], ["ab/a", 5700, bytes(16)]]
+        self.assertEqual(_with(k11=table).file_count, 4)
+
     def test_folders_are_counted_once(self):
         for paths, blocks in (
             (("a",), 3),
@@ -160,7 +169,12 @@ class RefusalTest(unittest.TestCase):
             ("path", {"k11": [["b", 5000, bytes(16)], ["a", 705, bytes(16)]]}),
             ("path", {"k11": [["a", 5000, bytes(16)], ["a", 705, bytes(16)]]}),
             ("field", {"k11": [["f%03d" % i, 1, bytes(16)] for i in range(193)]}),
-            ("field", {"k12": 2}),
+            ("field", {"k12": 4}),
+            ("field", {"k12": 2, "k6": "image"}),
+            ("files", {"k12": 2, "k11": [["a", 16777216, bytes(16)], ["b", 1, bytes(16)]]}),
+            ("path", {"k11": [["a", 1, bytes(16)], ["a-b", 2, bytes(16)], ["a.c/d", 2, bytes(16)],
+                              ["a/b", 5700, bytes(16)]]}),
+            ("path", {"k11": [["a/b", 5, bytes(16)], ["a/b/c", 5700, bytes(16)]]}),
             ("field", {"k13": bytes(7)}),
         ):
             with self.subTest(changes=str(changes)[:60]):
