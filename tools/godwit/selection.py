@@ -15,11 +15,15 @@ from typing import TypeVar
 from .places import REPO
 
 FAMILIES = ("nrf91", "sara_r5", "bg95", "sim7080")
+_PLAIN = ("thingsboard", "exosite")  # backends of platforms without sessions
 _FETCHED = ("sara_r5", "bg95", "sim7080")  # families whose datagrams are fetched from the modem
 
 # Path below lib/, or the beginning of one -> who wants it: families, and features of boards (board.json).
 _WANTED_BY = {
     **{f"modem/{family}/": (family,) for family in FAMILIES},
+    # A node has one cloud, and no board can choose one of these yet (firmware/schema.py).
+    **{f"cloud/{backend}/": (backend,) for backend in _PLAIN},
+    "cloud/plain.py": _PLAIN,
     "modem/queue.py": ("nrf91",),
     "modem/pull.py": _FETCHED,
     "modem/rtc.py": ("bg95", "sim7080"),
