@@ -5,7 +5,7 @@ GODWIT := $(BUILD)/bin/godwit
 export GODWIT_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run twin modem test unit lint size bench fuzz campaign clean
+.PHONY: help setup setup-test run twin modem test unit lint size bench fuzz campaign powercut clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ fuzz: setup  ## hostile input in full, some minutes; ARGS="cbor --inputs 5000000
 
 campaign: setup  ## every fault x family x phase on the whole firmware, some minutes; ARGS=--help
 	@$(PYTHON) tests/campaign --write $(ARGS)
+
+powercut: setup  ## power cuts, kills, failing flash, bad images and servers against the update, ten minutes; ARGS=--help
+	@$(PYTHON) tests/faults --write $(ARGS)
 
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)

@@ -143,13 +143,15 @@ def _head(major, n):
     raise ValueError(n)
 
 
-def fields(files, version="1.1.0", sequence=2):
-    """The manifest's fields for `files` ([(path, content)]) as {key: value}."""
-    payload = b"".join(content for _, content in files)
+def fields(files, version="1.1.0", sequence=2, payload=None):
+    """The manifest's fields for `files` ([(path, content)]) as {key: value}; `payload`: them, deflated."""
+    flags = 0 if payload is None else 2
+    payload = b"".join(content for _, content in files) if payload is None else payload
     blocks = [sha256(payload[i : i + BLOCK]).digest()[:16] for i in range(0, len(payload), BLOCK)]
     return {
         1: 1, 2: sequence, 3: version, 4: CLASS, 5: 0, 6: "app", 7: len(payload), 8: sha256(payload).digest(),
-        9: BLOCK, 10: b"".join(blocks), 11: [[p, len(c), sha256(c).digest()[:16]] for p, c in files], 12: 0, 13: KEY.id,
+        9: BLOCK, 10: b"".join(blocks), 11: [[p, len(c), sha256(c).digest()[:16]] for p, c in files], 12: flags,
+        13: KEY.id,
     }  # fmt: skip
 
 
@@ -174,12 +176,13 @@ def seal(manifest, payload, signature=None, **header):
     return head + bytes(max(0, offset - len(head))) + payload
 
 
-def bundle(files, version="1.1.0", sequence=2, **changes):
-    """A good bundle, or one whose signed manifest has other `changes` (k7=0 sets field 7)."""
-    values = fields(files, version, sequence)
+def bundle(files, version="1.1.0", sequence=2, payload=None, **changes):
+    """A good bundle, or one whose signed manifest has other `changes` (k7=0 sets field 7); `payload`: the files as one
+    raw deflate stream, which is announced then."""
+    values = fields(files, version, sequence, payload)
     for name, value in changes.items():
         values[int(name[1:])] = value
-    return seal(manifest_bytes(values), b"".join(content for _, content in files))
+    return seal(manifest_bytes(values), b"".join(content for _, content in files) if payload is None else payload)
 
 
 def install_by_cable(disk, slot, image, files):

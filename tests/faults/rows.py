@@ -1,0 +1,85 @@
+"""The rows of the campaign (facts/fota.md 5.2): what each claims, and what runs it.
+
+A row is made of jobs, each a process of its own: `device.py` under a MicroPython for what happens on the flash, any
+command for the rest. Every job says how it went in lines `faults: key=value ..` on its output (report.py has the keys).
+A job whose file is not there is "not run" in the table, never absent from it.
+"""
+
+import dataclasses
+import os
+import sys
+
+BITS = (64, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One process. `words`: of device.py, or the whole command when `bits` is 0; `weight`: about how many seconds."""
+
+    row: str
+    part: str
+    bits: int
+    words: tuple
+    weight: float = 1.0
+    needs: str = ""  # file without which there is nothing to run
+    environment: tuple = ()
+
+    @property
+    def name(self):
+        return ":".join([self.row + ("/" + self.part if self.part else ""), str(self.bits)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table. `parts`: {part: (weight in s, shares)} for device.py; else `command`, `needs`."""
+
+    name: str
+    title: str
+    claim: str
+    parts: dict = dataclasses.field(default_factory=dict)
+    command: tuple = ()
+    needs: str = ""
+    weight: float = 60.0
+    environment: tuple = (("GODWIT_CAMPAIGN", "full"),)
+
+    def jobs(self, full, seed, thin=1):
+        """The jobs of the row; `thin`: one case in so many."""
+        if not self.parts:
+            words = tuple(sys.executable if word == "{python}" else word.format(seed=seed) for word in self.command)
+            return [Job(self.name, "", 0, words, self.weight, self.needs, self.environment)]
+        return [
+            Job(self.name, part, bits, (self.name, part, f"{share}/{shares * thin}", str(seed), *(("full",) * full)), weight)
+            for part, (weight, shares) in self.parts.items()
+            for bits in BITS
+            for share in range(shares)
+        ]
+
+
+def _pytest(path):
+    return {"command": ("{python}", "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", path), "needs": path}
+
+
+_CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-deflated": (60, 3), "rollback": (40, 1),
+         "lossy": (40, 1)}  # fmt: skip
+
+ROWS = (
+    Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),
+    Row("P2", "more cuts while it recovers", "the same", {"small": (60, 1), "rollback": (60, 1), "lossy": (60, 1)}),
+    Row("N1", "the network", "lost, doubled, reordered, late datagrams; NAT; MTU", **_pytest("tests/faults/net_loss.py")),
+    Row("N2", "server faults", "classified, back-off bounded", **_pytest("tests/faults/net_server.py")),
+    Row("N3", "wrong server", "no byte written, event queued", **_pytest("tests/faults/net_wrong.py")),
+    Row("C1", "clock", "order kept, nobody locked out", **_pytest("tests/faults/net_clock.py")),
+    Row("I1", "image faults", "refused before the pointer moves", **_pytest("tests/faults/images.py")),
+    Row("I2", "bad behaviour", "rolled back in 3 starts, digest refused, reason right",
+        **_pytest("tests/integration/test_bad_images.py")),
+    Row("A1", "ESP32 partitions", "cut at every operation", **_pytest("tests/faults/partitions.py")),
+    Row("H1", "heap", "no brick down to the floor", **_pytest("tests/faults/heap.py")),
+    Row("E1", "kill -9, end to end", "over DTLS through the modem, both word sizes", **_pytest("tests/faults/kill.py")),
+)  # fmt: skip
+
+BY_NAME = {row.name: row for row in ROWS}
+
+
+def missing(repo, job):
+    """Why a job cannot run, or None."""
+    return f"no {job.needs}" if job.needs and not os.path.exists(repo / job.needs) else None
