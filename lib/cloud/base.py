@@ -40,7 +40,10 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
                                    given now without a network, ready for agnss_inject(); or None        (PREDICT)
     update_check()                 -> the job waiting for this device, or None                             (UPDATE)
     update_read(job, offset, mv)   fill `mv` with the image from `offset` -> bytes read, short at its end  (UPDATE)
-    update_report(id, state, detail)  tell how job `id` stands: STARTED, SUCCEEDED, FAILED or REJECTED     (UPDATE)
+    update_report(id, state, detail)  tell how job `id` stands: one of the states below and a text, or None. A state
+                                   that the platform has no word for is not sent. The same again, after a lost answer,
+                                   changes nothing there; RecordRefused: it will never take this (the job is gone, or
+                                   has ended already)                                                      (UPDATE)
     provision(node)                have the service's commands run by `node` (below), in sessions of its own; no other
                                    may be open -> how many were run; AuthError when nobody has claimed us (PROVISION)
 
@@ -60,7 +63,8 @@ Shapes
     place   {"lat", "lon" (1e-7 degree), "acc_mm", "how" (str)}, and "time" (Unix s) for predicted()
     job     {"id", "kind", "version", "size", "key", "refused"}: an update on offer; "key" names the image, so that
             progress on one image is never taken for another's; "refused" says why it cannot be fetched, or is None.
-            Backends may add private entries.
+            "id" is at most 64 characters; "kind" is "APP" for what this node can install. Backends may add private
+            entries. A job that has ended is not offered again, unless nothing or another one was in between.
 """
 
 from micropython import const
@@ -75,9 +79,13 @@ PREDICT = "predict"
 UPDATE = "update"
 PROVISION = "provision"
 LOGS = "logs"
+STEPS = "steps"  # the platform has words for the steps of a job between its start and its end
 
-# Neutral job states of update_report(); each backend maps them to its own words.
-STARTED, SUCCEEDED, FAILED, REJECTED = "started", "succeeded", "failed", "rejected"
+# Neutral job states of update_report(); each backend maps them to its own words. Those between STARTED and the last
+# four, which end a job, are told only where `caps` has STEPS. A detail begins with the words of nrfcloud.md 11.3.
+STARTED = "started"
+DOWNLOADED, VERIFIED, INSTALLING = "downloaded", "verified", "installing"
+SUCCEEDED, FAILED, REJECTED, TIMED_OUT = "succeeded", "failed", "rejected", "timed_out"
 
 
 class CloudError(Exception):

@@ -207,8 +207,10 @@ def test_fota_exec_patch(rig, job):
     one(rig, f"cloud.update_report('{job[0]}', 'failed', 'Update could not be validated')", "PATCH", path, "2.04")
     done = execution(rig, job[0])
     assert (done["status"], done["statusDetail"]) == ("FAILED", "Update could not be validated")
-    refused(rig, f"cloud.update_report('{job[0]}', 'started')", "4.00")  # it is over
-    refused(rig, "cloud.update_report('00000000-0000-0000-0000-000000000000', 'started')", "4.04")
+    over = refused(rig, f"cloud.update_report('{job[0]}', 'started')", None, "RecordRefused")
+    assert over.startswith("4.00 ")
+    gone = "cloud.update_report('00000000-0000-0000-0000-000000000000', 'started')"
+    assert refused(rig, gone, None, "RecordRefused").startswith("4.04 ")
     assert rig.do("cloud.update_check()") is None
 
 

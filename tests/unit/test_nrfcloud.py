@@ -72,16 +72,26 @@ class Jobs(unittest.TestCase):
             with self.subTest(wrong=wrong):
                 with self.assertRaises(ValueError):
                     jobs.parse(wrong)
-        for missing in ("jobId", "host", "path", "firmwareType", "fileSize"):
-            with self.subTest(missing=missing):
+        for job_id in (None, 7, "", "a" * 65, "../d2c"):
+            with self.subTest(job_id=job_id):
                 with self.assertRaises(ValueError):
-                    jobs.parse(self.body(**{missing: None}))
+                    jobs.parse(self.body(jobId=job_id))
+
+    def test_what_is_wrong_with_a_job_that_can_be_reported(self):  # nrfcloud.md 11.1: device PATCHes REJECTED
+        for change in ({"host": None}, {"path": 5}, {"fileSize": None}, {"fileSize": -1}, {"fileSize": True}):
+            with self.subTest(change=change):
+                job = jobs.parse(self.body(**change))
+                self.assertEqual((job["id"], job["kind"]), (JOB["jobId"], "APP"))
+                self.assertTrue(job["refused"] in ("job without host", "job without path", "job without fileSize"))
+        self.assertEqual(jobs.parse(self.body(firmwareType=None))["kind"], "unknown")
+        self.assertEqual(jobs.parse(json.dumps({"jobId": "j", "jobDocument": 1}).encode())["kind"], "unknown")
 
     def test_status_bodies(self):
         self.assertEqual(json.loads(jobs.status_body(base.STARTED)), {"status": "IN_PROGRESS"})
         self.assertEqual(
             json.loads(jobs.status_body(base.REJECTED, "no")), {"status": "REJECTED", "details": "no"}
         )
+        self.assertEqual(json.loads(jobs.status_body(base.TIMED_OUT)), {"status": "TIMED_OUT"})
 
 
 class Session(SessionTest):
@@ -160,6 +170,28 @@ class Session(SessionTest):
                     self.play([Answer(max_age=3600), Answer(body)], job)
         self.assertEqual(self.play([Answer(max_age=3600), Answer(b"\x01\x09\x01\x00\x00\x00\x00\x00")], job), 8)
         self.assertEqual(bytes(mv[:2]), b"\x01\x09")
+
+    def test_a_report_that_will_never_be_taken_is_told_from_one_that_may_be_later(self):  # nrfcloud.md 11.2
+        async def job(cloud):
+            await cloud.update_report("j1", base.FAILED, "why")
+
+        for code, text in ((0x80, "execution is CANCELLED"), (0x84, ""), (0x85, ""), (0x96, "")):
+            with self.assertRaises(base.RecordRefused):
+                self.play([Answer(max_age=3600), refused(code, text)], job)
+        for code, text in ((0x9D, ""), (0xA3, ""), (0xA0, ""), (0x80, '{"code":40005}'), (0x83, "")):
+            with self.assertRaises(coap.Refused):
+                self.play([Answer(max_age=3600), refused(code, text)], job)
+        with self.assertRaises(base.AuthError):
+            self.play([Answer(max_age=3600), refused(0x81), refused(0x81)], job)
+
+    def test_a_step_that_the_service_has_no_word_for_is_not_sent(self):
+        async def job(cloud):
+            self.assertTrue(base.STEPS not in cloud.caps)
+            for state in (base.DOWNLOADED, base.VERIFIED, base.INSTALLING):
+                await cloud.update_report("j1", state)
+
+        self.play([Answer(max_age=3600)], job)
+        self.assertEqual(Client.asked, ["auth/jwt"])
 
     def test_no_job_no_delta_no_position(self):
         async def job(cloud):
