@@ -5,18 +5,16 @@ import hashlib
 import io
 import json
 import os
+import random
 import re
-import stat
 import subprocess
 import zipfile
+import zlib
 from pathlib import Path
 
 import cbor2
 import pytest
-from click.testing import CliRunner
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from godwit import bundle, compiled, keys, selection, squeeze
 from godwit.places import BUILD
@@ -92,6 +90,45 @@ def test_slot_files_hold_everything(key):
     assert image.startswith(head)
 
 
+def test_a_deflated_bundle(key):
+    """Every byte of it is as the format says, by Python's own zlib."""
+    files = FILES | {"words.txt": b"the same words again and again; " * 500}
+    plain, image = build(key, files), build(key, files, deflate=True)
+    doc, _, _, payload = bundle.parse_bundle(image)
+    assert doc[12] == 2 and doc[11] == bundle.parse_bundle(plain)[0][11]
+    assert doc[7] == len(payload) < sum(map(len, files.values())) / 10
+    assert zlib.decompress(payload, -12) == bundle.parse_bundle(plain)[3]
+    assert doc[8] == hashlib.sha256(payload).digest() and len(doc[10]) == 16 * -(-len(payload) // 4096)
+    held = bundle.slot_files(image)
+    assert image.startswith(held.pop("MANIFEST")) and held == files
+
+
+def test_a_deflated_bundle_needs_a_window_of_4_KB_and_no_more(key):
+    noise = random.Random(5).randbytes(3000)
+    for gap, shrinks in ((800, True), (1100, False)):  # the second copy is 3,800 or 4,100 bytes behind the first
+        image = build(key, {"a.txt": noise + bytes(gap) + noise}, deflate=True)
+        assert (len(bundle.parse_bundle(image)[3]) < 4000) is shrinks
+
+
+@pytest.mark.parametrize("stream", [b"", b"\x07", zlib.compress(b"x" * 100), b"x" * 5000])
+def test_streams_that_are_not_what_they_should_be(stream):
+    with pytest.raises(bundle.BundleError, match="deflate"):
+        bundle.inflated(stream, 100)
+
+
+def test_streams_of_another_length():
+    stream = bundle.deflated(b"x" * 100)
+    for changed, size in ((stream, 99), (stream, 101), (stream + b"x", 100), (stream[:-1], 100)):
+        with pytest.raises(bundle.BundleError, match="exactly"):
+            bundle.inflated(changed, size)
+
+
+def test_a_zlib_that_loses_something_makes_no_bundle(key, monkeypatch):
+    monkeypatch.setattr(bundle, "inflated", lambda stream, size: bytes(size))
+    with pytest.raises(bundle.BundleError, match="does not give back"):
+        build(key, deflate=True)
+
+
 @pytest.mark.parametrize("damage", [0, 20, 63, 70, -1])
 def test_a_damaged_bundle_is_refused(key, damage):
     image = bytearray(build(key))
@@ -146,43 +183,6 @@ def test_zip_too_large_for_nrf_cloud():
         bundle.nrfcloud_zip(os.urandom(1_100_000), "big", "1.0.0")
 
 
-# --- keys
-
-
-def test_key_file(tmp_path):
-    path = tmp_path / "update.pem"
-    key = keys.make_key(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert keys.modulus(keys.load_key(path)) == keys.modulus(key)
-    with pytest.raises(FileExistsError):
-        keys.make_key(path)
-
-
-@pytest.mark.parametrize("kind", ["absent", "text", "ec", "rsa2048", "e3"])
-def test_unusable_key_files(tmp_path, kind):
-    path = tmp_path / "update.pem"
-    if kind == "text":
-        path.write_text("no key")
-    elif kind != "absent":
-        made = {
-            "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
-            "rsa2048": lambda: rsa.generate_private_key(65537, 2048),
-            "e3": lambda: rsa.generate_private_key(3, 3072),
-        }[kind]()
-        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        path.write_bytes(made.private_bytes(*encoding))
-    with pytest.raises(keys.KeyFileError):
-        keys.load_key(path)
-
-
-def test_signature_is_repeatable_and_bound_to_its_message(key):
-    signature = keys.sign(key, b"message")
-    assert signature == keys.sign(key, b"message")
-    assert signature != keys.sign(key, b"messagf")
-    with pytest.raises(InvalidSignature):
-        keys.verify(key.public_key(), b"messagf", signature)
-
-
 # --- compiling a tree
 
 
@@ -191,7 +191,7 @@ def test_the_tree_of_this_repository(firmware):
     assert not {"boot.mpy", "bootsel.mpy", "main.mpy"} & set(firmware)
     assert all(code[:3] == b"M\x06\x00" for code in firmware.values())  # version 6, no machine code
     assert not any(str(REPO).encode() in code for code in firmware.values())
-    assert set(bundle.factory_files("unix")) == {"boot.py", "main.py", "bootsel.mpy"}
+    assert set(bundle.factory_files("unix")) == {"boot.py", "main.py", "bootsafe.mpy", "bootsel.mpy"}
     assert bundle.device_class("unix") == CLASS
 
 
@@ -297,36 +297,6 @@ def test_errors_of_a_tree_are_one_line(tmp_path):
         bundle.device_class("x", tmp_path)
 
 
-# --- command line
-
-
-def run_command(tmp_path, *words):
-    arguments = ["--version", "1.2.3", "--sequence", "4", "--key", str(tmp_path / "update.pem"),
-                 "--out", str(tmp_path / "out.bin"), *words]  # fmt: skip
-    return CliRunner().invoke(bundle.bundle, arguments)
-
-
-def test_command_writes_bundle_and_zip(tmp_path):
-    done = run_command(tmp_path, "--new-key", "--zip", str(tmp_path / "out.zip"))
-    assert done.exit_code == 0, done.output
-    image = (tmp_path / "out.bin").read_bytes()
-    assert bundle.parse_bundle(image)[0][3] == "1.2.3"
-    assert zipfile.ZipFile(tmp_path / "out.zip").read("godwit-unix.bin") == image
-    assert "1.2.3, release 4, godwit-unix" in done.output
-    again = run_command(tmp_path)
-    assert again.exit_code == 0 and (tmp_path / "out.bin").read_bytes() == image
-    refused = run_command(tmp_path, "--new-key")
-    assert refused.exit_code == 1 and refused.output.startswith("Error: ")
-
-
-@pytest.mark.parametrize("words", [(), ("--board", "moon", "--new-key"), ("--version", "1 2", "--new-key")])
-def test_command_errors_are_one_line(tmp_path, words):
-    done = run_command(tmp_path, *words)
-    assert done.exit_code == 1
-    assert done.output.startswith("Error: ") and len(done.output.splitlines()) == 1
-    assert not (tmp_path / "out.bin").exists()
-
-
 # --- taken by the device
 
 
@@ -345,7 +315,7 @@ def take(bits, image, modulus, tmp_path, device_class=CLASS):
 
 @pytest.mark.parametrize("bits", [64, 32])
 def test_device_takes_this_tree_and_imports_from_the_slot(bits, key, firmware, tmp_path):
-    image = build(key, firmware, version="1.1.0", sequence=2)
+    image = build(key, firmware, version="1.1.0", sequence=2, deflate=True)
     told = take(bits, image, keys.modulus(key), tmp_path)
     assert (told["slot"], told["version"], told["sequence"]) == ("a", "1.1.0", 2)
     assert told["path"] == ["/flash/a", ".frozen"]

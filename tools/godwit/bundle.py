@@ -1,7 +1,8 @@
-"""Firmware bundles: compile a firmware tree, sign it, pack it into one file. `godwit bundle` on the command line.
+"""Firmware bundles: compile a firmware tree, sign it, pack it into one file, and take such a file apart again.
 
-The format is described in lib/fota/README.md; the device's side of it (lib/fota/manifest.py) shares no code with
-this one. The same input gives the same bytes. Called by the day's factory and by whoever makes a release.
+The format is described in lib/fota/README.md; the device's side of it (lib/fota/manifest.py, unpack.py) shares no
+code with this one. The same input gives the same bytes; of a deflated payload, with the same version of zlib.
+Called by release.py (`godwit bundle`), keys_command.py (`godwit keys verify`) and the day's factory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,13 +62,19 @@ def build_bundle(
     min_from: int = 0,
     component: str = "app",
     flags: int = 0,
+    deflate: bool = False,
 ) -> bytes:
     """Pack and sign `files` (path -> content); `sequence` grows with every release, `min_from` is the lowest
-    sequence that may update to this one. BundleError when a node would refuse the result."""
+    sequence that may update to this one. `deflate`: the payload is one raw deflate stream (only component "app").
+    BundleError when a node would refuse the result."""
     _check_files(files)
     _check_terms(version, sequence, device_class, min_from)
     order = sorted(files)
     payload = b"".join(files[path] for path in order)
+    if deflate:
+        if component != "app":
+            raise BundleError(f"only files are deflated, not a component {component!r}")
+        payload, flags = deflated(payload), flags | FLAG_DEFLATE
     key_id = keys.key_id(keys.modulus(key))
     manifest = cbor2.dumps(
         {
@@ -91,6 +99,27 @@ def build_bundle(
     return _head(manifest, signature, len(payload), key_id) + payload
 
 
+def deflated(plain: bytes) -> bytes:
+    """`plain` as one raw deflate stream with a 4 KB window; BundleError if it does not come out again the same."""
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS, 9)
+    stream = squeezer.compress(plain) + squeezer.flush()
+    if inflated(stream, len(plain)) != plain:
+        raise BundleError(f"zlib {zlib.ZLIB_RUNTIME_VERSION} does not give back what it was given")
+    return stream
+
+
+def inflated(stream: bytes, size: int) -> bytes:
+    """What is in one raw deflate stream that must give `size` bytes and end with the last; else BundleError."""
+    opener = zlib.decompressobj(-_WINDOW_BITS)
+    try:
+        plain = opener.decompress(stream, size + 1)
+    except zlib.error as error:
+        raise BundleError(f"payload is no deflate stream with a window of {1 << _WINDOW_BITS} bytes") from error
+    if len(plain) != size or not opener.eof or opener.unused_data:
+        raise BundleError("deflated payload is not exactly the files of its table")
+    return plain
+
+
 def _head(manifest: bytes, signature: bytes, payload_size: int, key_id: bytes) -> bytes:
     """Header, manifest and signature, padded so that the payload starts on a CoAP block."""
     size = HEADER_SIZE + len(manifest) + len(signature)
@@ -112,6 +141,8 @@ def _check_files(files: dict[str, bytes]) -> None:
     """What lib/fota/manifest.py demands of the file table."""
     if not 0 < len(files) <= _FILES_MAX or not all(files.values()):
         raise BundleError(f"a bundle has 1 to {_FILES_MAX} files, and none of them empty")
+    if sum(map(len, files.values())) > _SIZE_MAX:
+        raise BundleError(f"more than {_SIZE_MAX} bytes of files")
     for path in files:
         if not _PATH.fullmatch(path) or len(path) > 48 or path.endswith(".tmp"):
             raise BundleError(f"path {path!r}: at most three parts of a-z 0-9 _ . -, 48 characters")
@@ -130,7 +161,8 @@ def _check_terms(version: str, sequence: int, device_class: str, min_from: int) 
 
 
 def parse_bundle(bundle: bytes) -> tuple[dict, bytes, bytes, bytes]:
-    """-> (manifest as a dict, manifest bytes, signature, payload); BundleError when it is not a bundle."""
+    """-> (manifest as a dict, manifest bytes, signature, payload as it is sent); BundleError when it is not a bundle,
+    damaged or incomplete. The signature is not looked at."""
     if len(bundle) < HEADER_SIZE or bundle[:4] != MAGIC:
         raise BundleError("not a firmware bundle")
     _, size, sig_size, manifest_size, offset, payload_size, digest, _, crc = HEADER.unpack_from(bundle)
@@ -140,16 +172,34 @@ def parse_bundle(bundle: bytes) -> tuple[dict, bytes, bytes, bytes]:
     if hashlib.sha256(manifest).digest() != digest or len(bundle) != offset + payload_size:
         raise BundleError("bundle is damaged or incomplete")
     signature = bundle[HEADER_SIZE + manifest_size :][:sig_size]
-    return cbor2.loads(manifest), manifest, signature, bundle[offset:]
+    try:
+        return cbor2.loads(manifest), manifest, signature, bundle[offset:]
+    except (ValueError, TypeError, cbor2.CBORDecodeError) as error:
+        raise BundleError(f"manifest is no CBOR: {error}") from error
+
+
+def bundle_files(doc: dict, payload: bytes) -> dict[str, bytes]:
+    """The files in a payload, every hash compared; BundleError for the first that is not what the manifest says."""
+    try:
+        if hashlib.sha256(payload).digest() != doc[8] or _block_hashes(payload) != doc[10] or len(payload) != doc[7]:
+            raise BundleError("payload is damaged")
+        total = sum(size for _, size, _ in doc[11])
+        plain = inflated(payload, total) if doc[12] & FLAG_DEFLATE else payload
+        result, at = {}, 0
+        for path, size, digest in doc[11]:
+            result[path] = plain[at : at + size]
+            if len(result[path]) != size or hashlib.sha256(result[path]).digest()[:_HASH_CUT] != digest:
+                raise BundleError(f"{path} is not what the manifest says")
+            at += size
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"not a manifest of this format: {error}") from error
+    return result
 
 
 def slot_files(bundle: bytes) -> dict[str, bytes]:
     """What a slot holds after this bundle was installed: its files, and MANIFEST (header, manifest, signature)."""
     doc, manifest, signature, payload = parse_bundle(bundle)
-    result, at = {}, 0
-    for path, size, _ in doc[11]:
-        result[path] = payload[at : at + size]
-        at += size
+    result = bundle_files(doc, payload)
     result["MANIFEST"] = bundle[: HEADER_SIZE + len(manifest) + len(signature)]
     return result
 
@@ -237,39 +287,6 @@ def _compile(name: str, text: str, out: Path) -> bytes:
         lines = text.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
         raise BundleError(" ".join(line.strip() for line in lines[-2:]))
     return target.read_bytes()
-
-
-@click.command()
-@click.option("--version", required=True, help="Version of the firmware, e.g. 1.1.0.")
-@click.option("--sequence", required=True, type=click.IntRange(1, 2**32 - 1), help="Release number; must grow.")
-@click.option("--board", default="unix", show_default=True, help="Folder below boards/.")
-@click.option("--modem", type=click.Choice(selection.FAMILIES), help="Another modem family than the board's.")
-@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="RSA-3072 signing key, PEM.")
-@click.option("--new-key", is_flag=True, help="Make the key first; refuses to overwrite one.")
-@click.option("--min-from", default=0, help="Lowest release number that may update to this one.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle to write.")
-@click.option("--zip", "zip_file", type=click.Path(path_type=Path), help="Also write what nRF Cloud takes.")
-def bundle(version, sequence, board, modem, key_file, new_key, min_from, out, zip_file):
-    """Compile the firmware for a board and pack it into a signed bundle."""
-    try:
-        if new_key:
-            keys.make_key(key_file)
-        key = keys.load_key(key_file)
-        image = build_bundle(
-            firmware_files(board, modem=modem),
-            version=version,
-            sequence=sequence,
-            device_class=device_class(board),
-            key=key,
-            min_from=min_from,
-        )
-        out.write_bytes(image)
-        if zip_file:
-            zip_file.write_bytes(nrfcloud_zip(image, f"godwit-{board}", version))
-    except (OSError, keys.KeyFileError) as error:
-        raise BundleError(str(error)) from error
-    doc = parse_bundle(image)[0]
-    click.echo(f"{out}: {version}, release {sequence}, {doc[4]}, {len(doc[11])} files, {len(image)} bytes")
 
 
 def device_class(board: str, repo: Path = REPO) -> str:

@@ -16,7 +16,8 @@ COMMANDS = {
     "impair": ("godwit.impair:impair", "A bad UDP link in front of a server: loss, delay, rate, seeded."),
     "bench": ("bench.command:bench", "CoAP client and codecs beside others, measured in one run."),
     "cloud": ("godwit.cloud.command:cloud", "Devices in nRF Cloud or a twin: onboard, watch, update ..."),
-    "bundle": ("godwit.bundle:bundle", "Build and sign a firmware bundle."),
+    "bundle": ("godwit.release:bundle", "Build and sign a firmware bundle."),
+    "keys": ("godwit.keys_command:group", "The keys that bundles are signed with: make, show, rotate."),
     "size": ("godwit.size:size", "What the firmware takes: flash and heap of each package."),
 }
 

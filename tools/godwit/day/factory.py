@@ -71,7 +71,8 @@ class Factory:
     def bundle(self, version: str, sequence: int) -> bytes:
         """A signed image of the tree under this version."""
         kind = bundle.device_class(BOARD)
-        return bundle.build_bundle(self._files, version=version, sequence=sequence, device_class=kind, key=self._key)
+        terms = {"version": version, "sequence": sequence, "device_class": kind, "key": self._key}
+        return bundle.build_bundle(self._files, deflate=True, **terms)
 
     def make_flash(self) -> str:
         """Write the node's flash image; -> what was written, in words."""
