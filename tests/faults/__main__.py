@@ -56,9 +56,10 @@ class Runner:
         self._lock = threading.Lock()
 
     def device(self, bits, words):
-        """-> the command of device.py."""
+        """-> the command of device/run.py."""
         program = run_unit.program(f"mp{bits}")
-        return None if program is None else [program, "-X", "heapsize=" + _HEAP[bits], HERE / "device.py", *words]
+        script = HERE / "device" / "run.py"
+        return None if program is None else [program, "-X", "heapsize=" + _HEAP[bits], script, *words]
 
     def run(self, job):
         """-> (output, status); status None when it did not end."""

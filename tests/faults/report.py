@@ -1,9 +1,9 @@
 """What the campaign's jobs say, line by line, and the tables made of it.
 
-A job prints `faults: row=P1 part=small bits=32 cases=1200 ..` as often as it likes. Keys, all but `row` optional: `part`;
-`bits` (0: no matter); `ops`: places where something can go wrong; `cases`; `failures`; of them `bricks` (nothing starts),
-`wrong` (another image than promised), `reports` (lost, doubled or contradicting), `lost` (records); `again`: most bytes
-fetched twice in one case; `boots`: most starts until the update had ended; `erases`; `seconds`.
+A job prints `faults: row=P1 part=small bits=32 cases=1200 ..` as often as it likes. Keys, all but `row` optional:
+`part`; `bits` (0: no matter); `ops`: places where something can go wrong; `cases`; `failures`; of them `bricks`
+(nothing starts), `wrong` (another image than promised), `reports` (lost, doubled or contradicting), `lost` (records);
+`again`: most bytes fetched twice in one case; `boots`: most starts until the update had ended; `erases`; `seconds`.
 """
 
 import re
@@ -121,7 +121,7 @@ class Page:
         """RESULTS.md."""
         return f"""# The campaign's last whole run
 
-Made by `make powercut`, seed {options.seed}, in {seconds / 60:.0f} minutes; see [README](README.md) for what is claimed.
+Made by `make powercut`, seed {options.seed}, in {seconds / 60:.0f} minutes; [README](README.md) says what is claimed.
 
 {self.table()}
 

@@ -1,6 +1,6 @@
 """The rows of the campaign (facts/fota.md 5.2): what each claims, and what runs it.
 
-A row is made of jobs, each a process of its own: `device.py` under a MicroPython for what happens on the flash, any
+A row is made of jobs, each a process of its own: `device/run.py` under a MicroPython for what happens on the flash, any
 command for the rest. Every job says how it went in lines `faults: key=value ..` on its output (report.py has the keys).
 A job whose file is not there is "not run" in the table, never absent from it.
 """
@@ -14,7 +14,7 @@ BITS = (64, 32)
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One process. `words`: of device.py, or the whole command when `bits` is 0; `weight`: about how many seconds."""
+    """One process. `words`: of device/run.py, or the whole command when `bits` is 0; `weight`: about its seconds."""
 
     row: str
     part: str
@@ -31,7 +31,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table. `parts`: {part: (weight in s, shares)} for device.py; else `command`, `needs`."""
+    """One line of the table. `parts`: {part: (weight in s, shares)} for device/run.py; else a `command`."""
 
     name: str
     title: str
@@ -45,10 +45,11 @@ class Row:
     def jobs(self, full, seed, thin=1):
         """The jobs of the row; `thin`: one case in so many."""
         if not self.parts:
-            words = tuple(sys.executable if word == "{python}" else word.format(seed=seed) for word in self.command)
-            return [Job(self.name, "", 0, words, self.weight, self.needs, self.environment)]
+            words = (word.format(python=sys.executable, seed=seed) for word in self.command)
+            return [Job(self.name, "", 0, tuple(words), self.weight, self.needs, self.environment)]
+        more = ("full",) if full else ()
         return [
-            Job(self.name, part, bits, (self.name, part, f"{share}/{shares * thin}", str(seed), *(("full",) * full)), weight)
+            Job(self.name, part, bits, (self.name, part, f"{share}/{shares * thin}", str(seed), *more), weight)
             for part, (weight, shares) in self.parts.items()
             for bits in BITS
             for share in range(shares)
@@ -65,7 +66,7 @@ _CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-defla
 ROWS = (
     Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),
     Row("P2", "more cuts while it recovers", "the same", {"small": (60, 1), "rollback": (60, 1), "lossy": (60, 1)}),
-    Row("N1", "the network", "lost, doubled, reordered, late datagrams; NAT; MTU", **_pytest("tests/faults/net_loss.py")),
+    Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_pytest("tests/faults/net_loss.py")),
     Row("N2", "server faults", "classified, back-off bounded", **_pytest("tests/faults/net_server.py")),
     Row("N3", "wrong server", "no byte written, event queued", **_pytest("tests/faults/net_wrong.py")),
     Row("C1", "clock", "order kept, nobody locked out", **_pytest("tests/faults/net_clock.py")),

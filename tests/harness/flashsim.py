@@ -21,8 +21,8 @@ _GRANULE = 16
 
 
 class FlashSim:
-    """`blocks` blocks of `size` bytes, erased. Counters: `ops`, `programs`, `erases`, `bytes_programmed`,
-    `violations` (bytes whose bits would have to go from 0 to 1 without an erase: real NOR would store garbage), `reads`;
+    """`blocks` blocks of `size` bytes, erased. Counters: `ops`, `programs`, `erases`, `bytes_programmed`, `reads`,
+    `violations` (bytes whose bits would have to go from 0 to 1 without an erase: real NOR would store garbage);
     `wear`: erases of each block. Faults, until load(): `bad`, blocks that answer every program and erase with -EIO;
     `stuck`, blocks that keep what they hold and say nothing; fail() and flip_read()."""
 
@@ -94,7 +94,7 @@ class FlashSim:
         self._fail = [self.ops + op, errno, times]
 
     def flip_read(self, read, mask=1):
-        """The first byte of what read number `read` from now on returns has other bits; what the chip holds is right."""
+        """The first byte of what read number `read` from now on returns is wrong; what the chip holds is right."""
         self._flip_at = (self.reads + read, mask)
 
     def part(self, first, count):

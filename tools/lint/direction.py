@@ -111,7 +111,7 @@ def _device_problems():
 
 def _host_problems():
     device = {name.split(".")[0] for name in map(device_name, sources("lib", "firmware", "boards")) if name}
-    on_device = ("tests/unit", "tests/harness", "tests/device", "tools/bench/device_")
+    on_device = ("tests/unit", "tests/harness", "tests/device", "tests/faults/device", "tools/bench/device_")
     for path in sources("tools", "tests"):
         if str(path).startswith(on_device) or path.stem.endswith("_device"):
             continue  # *_device.py, device_*.py: what an integration test or the bench runs under MicroPython

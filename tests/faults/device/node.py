@@ -18,7 +18,7 @@ import log
 from cloud.base import FAILED, SUCCEEDED, CloudError
 from config import Config
 from faults import payloads
-from faults.cloud import Cloud
+from faults.device.cloud import Cloud
 from harness.flashsim import FlashSim
 from harness.fota_kit import BLOCK, CLASS, KEY, bundle
 from journal import Journal

@@ -4,7 +4,7 @@ An update is run once, recorded; each case puts the chip and the world into the 
 leaves (flashsim.Tape), and lets the node live on. Between two cases nothing is carried over.
 """
 
-from faults.node import Images, Node
+from faults.device.node import Images, Node
 from harness.flashsim import MODES, NAMES, TORN, Tape
 from harness.rng import Rng
 
@@ -16,7 +16,7 @@ OPS = {"small": 242, "big": 1126, "small-deflated": 203, "big-deflated": 883, "r
 
 
 def node_of(part):
-    """A Node for a part: size[-deflated], or the small image that never reaches its cloud, or loses each answer once."""
+    """A Node for a part: size[-deflated]; or small, and the new image never reaches the cloud, or answers get lost."""
     size, _, how = part.partition("-")
     if size == "rollback":
         return Node(Images("small"), good=False)

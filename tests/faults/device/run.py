@@ -1,6 +1,6 @@
 """The campaign's side in MicroPython: one share of one row, in a process of its own; started by __main__.py.
 
-`device.py ROW PART SHARE/OF SEED [full]`, or `device.py ROW PART only SEED CASE` for one case again.
+`run.py ROW PART SHARE/OF SEED [full]`, or `run.py ROW PART only SEED CASE` for one case again.
 """
 
 import sys
@@ -8,7 +8,7 @@ import time
 
 sys.path.pop(0)  # this folder, whose names are nobody else's business
 
-from faults.node import Broken, patch
+from faults.device.node import Broken, patch
 
 ROWS = {
     "P1": ("cuts", "one", "replay"),
@@ -83,7 +83,7 @@ def main(row, part, share, seed, *more):
     module, work, replay = ROWS[row]
     patch()
     tally = Tally(row, part)
-    module = getattr(__import__("faults." + module), module)
+    module = getattr(__import__("faults.device." + module).device, module)
     try:
         if share == "only":
             getattr(module, replay)(tally, part, more[0])
