@@ -1,6 +1,6 @@
-"""Two calls that want no answer from the application's side of the peer: tell (RFC 7967) and ping (RFC 7252 4.3).
+"""Calls that want no answer from the application's side of the peer: tell (RFC 7967), ping (RFC 7252 4.3) and narrow.
 
-client.py loads it for either; an application may drop it in between. No RAM of its own.
+client.py loads it for them; an application may drop it in between. No RAM of its own.
 """
 
 import time
@@ -12,6 +12,8 @@ from .exchange import limit_at
 
 _NO_RESPONSE = const(258)
 _NOTHING = const(26)  # RFC 7967 2.1: not interested in 2.xx, 4.xx, 5.xx
+_PING_MS = const(60000)
+_NARROWEST = const(2)  # szx: blocks of 64 bytes
 
 
 async def tell(
@@ -44,3 +46,14 @@ async def ping(client, timeout_ms=None):
     except Reset:
         pass  # as it should; but some answer 4.04 (node's coap), or ACK (Golioth's): they are there as well
     return time.ticks_diff(time.ticks_ms(), started)
+
+
+async def narrow(client, szx):
+    """Nothing of 16 << `szx` bytes has come through: is it that size? Some paths drop what is large and say nothing
+    (the black hole of RFC 8899 1.1). When the peer still answers what is small, client.szx becomes smaller than `szx`,
+    for all that follows; else it is the link: raises Timeout or OSError. -> False when nothing smaller can be tried."""
+    if szx <= _NARROWEST:
+        return False
+    await ping(client, _PING_MS)
+    client.szx = min(client.szx, szx - 1)
+    return True

@@ -20,6 +20,7 @@ _HOMES = {
     "observe": "observe",
     "tell": "calls",
     "ping": "calls",
+    "narrow": "calls",
 }
 
 
@@ -27,7 +28,7 @@ class Client(MessageLayer):
     """A CoAP client on one datagram endpoint, which it closes with itself.
 
     Its verbs are request, below, and those that are loaded when they are used: get_blocks (download.py), put_blocks
-    (upload.py), observe (observe.py), tell and ping (calls.py).
+    (upload.py), observe (observe.py), tell, ping and narrow (calls.py).
 
     Tuning (RFC 7252 4.8 unless said): ack_timeout_ms (until there is a measured round trip, see rtt.py), ack_random,
     max_retransmit, nstart (requests in flight); non_timeout_ms: wait for the answer to a NON request;
@@ -35,10 +36,11 @@ class Client(MessageLayer):
     collects; szx: block size is 16 << szx; linger_ms: so long after an answer duplicates are still acknowledged and
     pings answered. coap.LTE_M and coap.NB_IOT are such tunings.
     Counters: sent, received, retransmitted, dropped (not understood, or not ours). `rtt` is the estimator, `transfer`
-    the Result of the last get_blocks, also of one that failed.
+    the Result of the last get_blocks, also of one that failed; `carried`: bytes of the largest block that has come.
     """
 
     transfer = None
+    carried = 0
 
     def request(
         self,

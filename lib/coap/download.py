@@ -6,7 +6,7 @@ the blocks are fetched is in transfer.py. RAM: gather() the body it collects.
 
 from micropython import const
 
-from .errors import BadResponse, ETagChanged
+from .errors import BadResponse, ETagChanged, Timeout
 from .transfer import Transfer
 
 _GET = const(1)
@@ -81,13 +81,20 @@ async def get_blocks(
     once but in any order. by_offset names a block by the query offset=<bytes> and Block2 number 0, as /proxy of nRF
     Cloud understands it (facts/nrfcloud.md 12). The memoryview is valid during the call only; the sink must not wait.
     After an exception client.transfer.offset says from where to go on; `etag` (bytes, of the earlier Result) then makes
-    sure that it is still the same body. timeout_ms is per block. Raises Timeout, Reset, ETagChanged, BadResponse,
+    sure that it is still the same body. timeout_ms is per block. Blocks that do not come through for their size are
+    asked for in smaller ones, in this session (calls.narrow). Raises Timeout, Reset, ETagChanged, BadResponse,
     Refused, OSError, ValueError (offset beyond 2^20 blocks), or what the sink raises.
     """
     if isinstance(query, str):
         query = (query,)
-    szx = min(szx, client.szx)
     head = (method, path, query, content_format, accept, options, True)
-    transfer = Transfer(client, head, payload, sink, szx, offset, limit, etag, window)
-    client.transfer = transfer.result
-    return await transfer.limits(None, timeout_ms, by_offset).fetch()
+    while True:
+        szx = min(szx, client.szx)
+        transfer = Transfer(client, head, payload, sink, szx, offset, limit, etag, window)
+        client.transfer = transfer.result
+        try:
+            return await transfer.limits(None, timeout_ms, by_offset).fetch()
+        except Timeout:
+            # A block of more than half this size has come in this session: then it is not the size.
+            if client.carried > 8 << szx or transfer.result.bytes or not await client.narrow(szx):
+                raise

@@ -254,6 +254,7 @@ class Transfer:
             total = None  # what is left, or the whole: servers do not agree
         self._check_version(etag, total)
         self._code = code
+        self._client.carried = max(self._client.carried, length)
         if block is None and (length > 16 << ask.szx or not self._by_offset):
             self.window.whole()
         end = at + length

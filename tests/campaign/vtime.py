@@ -63,6 +63,7 @@ class Loop(asyncio.SelectorEventLoop):
             raise Stalled("the loop turns without time passing")
 
 
+ticks_at_start = _PERIOD - 2000  # of the run: the ticks wrap 2 s later
 COMPLAINTS = []  # what nobody caught, of the run
 _loop = None
 _random = random.Random(1)
@@ -97,7 +98,7 @@ def patch():
     install()
     time.monotonic = now_s
     time.time = lambda: START_MS / 1000 + now_s()
-    time.ticks_ms = lambda: int(now_s() * 1000 + _PERIOD - 2000) % _PERIOD
+    time.ticks_ms = lambda: int(now_s() * 1000 + ticks_at_start) % _PERIOD
     time.ticks_us = lambda: int(now_s() * 1000000) % _PERIOD
     os.urandom = _urandom
 

@@ -135,6 +135,10 @@ class Node:
             settings["pin"] = pin
         (data / "config.json").write_text(json.dumps(settings))
 
+    def started(self):
+        """What the boot selector would have started: it has its own tests, and tests/faults runs it."""
+        return {"version": "1.0.0", "slot": "a", "pending": False, "fault": None}
+
     async def run(self):
         """Live until cancelled."""
         while True:
@@ -185,7 +189,7 @@ class Node:
         loop.set_task_factory(factory)
         token = OF_NODE.set(True)
         try:
-            self.app = App(str(self.root), {"version": "1.0.0", "slot": "a", "pending": False, "fault": None})
+            self.app = App(str(self.root), self.started())
             self._listen()
             main = asyncio.ensure_future(self.app.run())
             main.add_done_callback(lambda task: self._fell(task, ended))

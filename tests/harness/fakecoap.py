@@ -50,6 +50,11 @@ class Client:
         result.bytes = len(body)
         return result
 
+    async def narrow(self, szx):
+        await self.ping()
+        self.szx = szx - 1
+        return True
+
     async def ping(self, timeout_ms=None):
         await self.request(0, "ping")
 

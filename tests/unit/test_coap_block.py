@@ -9,8 +9,23 @@ import unittest
 import coap
 from harness.aio import run
 from harness.coap_support import BODY, QUICK, Server, get, transfer
-from harness.fakenet import FakeEndpoint, Impaired, block, opts, uint
+from harness.fakenet import CON, RST, FakeEndpoint, Impaired, block, opts, uint
 from harness.rng import Rng, seed
+
+
+class Hole(Server):
+    """Its answers of more than `most` bytes are lost on the way; a ping is answered."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+        self.pings = 0
+
+    def __call__(self, s):
+        if s.code:
+            return [reply for reply in super().__call__(s) if len(reply) <= self.most]
+        self.pings += s.type == CON
+        return [s.empty(RST)] if self.most and s.type == CON else []
 
 
 class Streamed(unittest.TestCase):
@@ -76,6 +91,33 @@ class Streamed(unittest.TestCase):
                 result, data, _ = get(server)
                 self.assertEqual((data, result.end), (BODY, True))
                 self.assertEqual(server.seen[-1].block(23)[2], 3)
+
+    def test_a_path_that_drops_what_is_large(self):
+        """RFC 8899: a black hole. The peer still answers what is small, so that smaller blocks are asked for."""
+        for most, window in ((600, 1), (300, 2)):
+            with self.subTest(most=most, window=window):
+                server = Hole(most)
+                result, data, _ = get(server, window=window)
+                self.assertEqual((data, result.end), (BODY, True))
+                self.assertTrue(16 << server.seen[-1].block(23)[2] < most)
+
+    def test_a_path_that_drops_everything_is_dead(self):
+        result, data, _ = get(Hole(0))
+        self.assertEqual((type(result), data), (coap.Timeout, b""))
+
+    def test_silence_after_a_block_is_not_its_size(self):
+        server = Hole(9999)
+        server.spoil = lambda s, i: [] if i else None
+        result, data, _ = get(server)
+        self.assertEqual((type(result), data), (coap.Timeout, BODY[:1024]))
+        self.assertEqual([s.block(23)[2] for s in server.seen], [6] * len(server.seen))
+        self.assertEqual(server.pings, 0)
+
+    def test_not_smaller_without_end(self):
+        server = Hole(20)
+        result, data, _ = get(server, szx=3)
+        self.assertEqual((type(result), data), (coap.Timeout, b""))
+        self.assertEqual(min(s.block(23)[2] for s in server.seen), 2)
 
     def test_block_numbers_of_three_bytes(self):
         class Zeros:

@@ -152,6 +152,25 @@ class Publishing(SessionTest):
             with self.assertRaises(coap.Refused):
                 self.play([AUTH, refused(0x80, '{"code":40005}')], several)
 
+    def test_a_batch_that_is_not_answered_is_made_smaller(self):
+        async def job(cloud):
+            return await cloud.publish(temps(1, 60)), await cloud.publish(temps(1, 60))
+
+        taken = self.play([AUTH, coap.Timeout("no answer"), Answer(), Answer(), Answer()], job)
+        sizes = [len(how["payload"]) for path, how in Client.calls[1:] if path != "ping"]
+        self.assertEqual(Client.asked[1:], ["msg/d2c/bulk", "ping", "msg/d2c/bulk", "msg/d2c/bulk"])
+        self.assertTrue(sizes[0] > 512 >= sizes[1] == sizes[2], sizes)
+        self.assertEqual(taken[0], taken[1])
+
+    def test_one_record_or_a_dead_link_is_the_links_fault(self):
+        for script, count in (([coap.Timeout("no answer")], 1), ([coap.Timeout("no answer")] * 2, 60)):
+
+            async def job(cloud, count=count):
+                await cloud.publish(temps(1, count))
+
+            with self.assertRaises(coap.Timeout):
+                self.play([AUTH] + script, job)
+
     def test_non_confirmable_first_then_confirmable(self):
         async def job(cloud):
             await cloud.publish(temps(1, 1))

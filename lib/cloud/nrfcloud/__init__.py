@@ -53,7 +53,6 @@ class Cloud:
     caps = frozenset(
         (base.CONFIG, base.PUBLISH, base.LOCATE, base.ASSIST, base.PREDICT, base.UPDATE, base.LOGS, base.PROVISION)
     )
-    szx = 6  # a message of 16 << szx bytes fits one datagram
     alone = 0  # so many records are still to be sent one by one, because a batch was refused (messages.publish)
     blamed = False  # ... and one of them was why
     total = None  # size of the last body that blocks() read from, when the service said it (Size2)
@@ -71,6 +70,11 @@ class Cloud:
         self.heard = 0
         self.expires_ms = 0  # clock.uptime_ms() at which the session's authentication ends
         self._auth_lock = asyncio.Lock()
+
+    @property
+    def szx(self):
+        """A message of 16 << szx bytes fits one datagram, as far as this session has seen."""
+        return self.client.szx
 
     async def _ensure_authenticated(self, margin_ms):
         async with self._auth_lock:

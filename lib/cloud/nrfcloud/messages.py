@@ -141,10 +141,18 @@ async def publish(cloud, records):
     """Verb of cloud.base: one datagram of them.
 
     A batch that the service will not take does not say for which record's sake: its records go one by one, and if the
-    service takes each of them, it is batches that it does not take, and there are no more in this session."""
+    service takes each of them, it is batches that it does not take, and there are no more in this session. One that
+    is not answered may be too large for the path: smaller ones from then on, if the service is there (coap.narrow)."""
     topic, form, body, count = fill(records, 1 if cloud.alone else len(records), 16 << cloud.szx)
     try:
         await send(cloud, topic, body, form, cloud.confirmable)
+    except coap.Timeout:
+        szx = cloud.szx
+        while szx and 8 << szx >= len(body):
+            szx -= 1
+        if count == 1 or not await cloud.client.narrow(szx):
+            raise
+        return await publish(cloud, records)
     except coap.Refused as refused:
         if refused.code not in _NEVER or _QUOTA in refused.diagnostic:
             raise

@@ -24,7 +24,6 @@ async def open(cloud):
     cloud.endpoint = await cloud.connect()
     try:
         cloud.client = coap.Client(cloud.endpoint, **cloud.tuning)  # which may find no room
-        cloud.szx = cloud.client.szx
         cloud.alone = 0
         return await authenticate(cloud)
     except BaseException:
