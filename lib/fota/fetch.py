@@ -70,8 +70,7 @@ class Fetch:
                 if await self._payload(header, manifest):
                     return manifest
             raise FetchError("unstable")
-        except ManifestError as e:
-            self._discard()
+        except ManifestError as e:  # what is on flash of another image stays: it may be wanted again
             raise FetchError(e.reason, e.detail, True) from None
 
     async def _begin(self):
@@ -117,7 +116,7 @@ class Fetch:
                 await self.fill(header.offset + done, view)
                 if not manifest.block_ok(i, view):
                     return await self._other_image(header, i)
-                flash(blocks.write, i, view)
+                self._keep(i, view)
                 done += len(view)
                 i += 1
                 self._tell(done, manifest)
@@ -126,6 +125,20 @@ class Fetch:
             flash(blocks.close)
         return True
 
+    def _keep(self, i, view):
+        try:
+            flash(self._blocks.write, i, view)
+        except ManifestError:  # its store does not want this image, by what its first block says
+            self._drop()
+            raise
+
+    def _drop(self):
+        """Forget what there is of this image."""
+        from fota.space import discard
+
+        flash(self._blocks.close)
+        flash(discard, self.root)
+
     async def _other_image(self, header, i):
         """A block does not match: is it another image by now (False, and the old one is gone), or a bad block?"""
         from fota.head import fetch_header
@@ -133,8 +146,7 @@ class Fetch:
         now = await fetch_header(self)
         if now.raw == header.raw:
             raise FetchError("block", i)
-        flash(self._blocks.close)
-        self._discard()
+        self._drop()
         return False
 
     def _held(self, blocks, manifest):
@@ -156,14 +168,8 @@ class Fetch:
             view = self._view[: manifest.block_size_of(i)]
             whole.update(view[: flash(blocks.read, i, view)])
         if whole.digest() != manifest.sha256:
-            flash(blocks.close)
-            self._discard()
+            self._drop()
             raise FetchError("payload", None, True)  # each block is right, so whoever signed it made a mistake
-
-    def _discard(self):
-        from fota.space import discard
-
-        flash(discard, self.root)
 
     def _tell(self, done, manifest):
         if self._progress:

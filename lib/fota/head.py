@@ -1,7 +1,9 @@
 """How a download begins: the head of the bundle, from flash when it is the same job's, else from the cloud, judged
 before anything else of the image is fetched. fetch.py loads it for that and goes on without it.
 
-RAM: the manifest (50 bytes a file), and 12 KB of garbage while its signature is checked.
+A head of any size passes through the fetch's buffer into a file beside the download, and is read from there: what is
+on flash of an earlier image goes only when the new manifest was accepted. RAM: 12 KB of garbage while the signature is
+checked; nothing that grows with the number of files.
 """
 
 import os
@@ -9,8 +11,8 @@ import os
 from micropython import const
 
 import store
-from fota import ManifestError
-from fota.image import HEADER_SIZE, MANIFEST_MAX, flash, parse_header
+from fota import FetchError, FotaError, ManifestError
+from fota.image import BLOCK_SIZE, HEADER_SIZE, flash, parse_header
 from fota.space import discard
 
 _KEY_SIZE = const(384)
@@ -32,29 +34,22 @@ async def begin(fetch):
 def _stored(fetch):
     """Return (Header, Manifest) kept on flash, or None; what is unusable or no longer acceptable is removed."""
     try:
-        raw = _read_head(fetch)
-        if raw is None:
-            return None
-        header = parse_header(raw)
-        return header, _accept(fetch, header, raw[HEADER_SIZE :])
-    except (OSError, store.StoreError, ManifestError):
+        return _judged(fetch, fetch.folder + "/head")
+    except OSError:
+        return None  # there is none
+    except ManifestError:
         flash(discard, fetch.root)
     return None
 
 
-def _read_head(fetch):
-    """Return what `head` holds as a memoryview, in the buffer when it fits; None when there is none."""
+def _judged(fetch, path):
+    """Return (Header, Manifest) of a head in a file; ManifestError, OSError."""
+    f = open(path, "rb")
     try:
-        f = open(fetch.folder + "/head", "rb")
-    except OSError:
-        return None
-    buf = fetch.buf
-    try:
-        n = f.readinto(buf)
-        more = f.read(MANIFEST_MAX) if n == len(buf) else b""
+        header = parse_header(f.read(HEADER_SIZE))
+        return header, _accept(fetch, header, f)
     finally:
         f.close()
-    return memoryview(bytes(buf) + more) if more else buf[:n]
 
 
 def _stored_job(fetch):
@@ -64,14 +59,14 @@ def _stored_job(fetch):
         return None
 
 
-def _accept(fetch, header, body):
-    """Return the Manifest when signature and terms allow it; ManifestError otherwise. What has brought it in is
+def _accept(fetch, header, f):
+    """Return the Manifest in the open file `f` when signature and terms allow it; ManifestError otherwise. What has brought it in is
     forgotten before the code that judges it is loaded."""
     fetch.settle()
     from fota import manifest as mf
 
     keys = fetch.keys
-    manifest = mf.load(header, body, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)])
+    manifest = mf.load(header, f, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)])
     mf.check(manifest, *fetch.terms)
     return manifest
 
@@ -88,16 +83,28 @@ async def fetch_header(fetch):
 
 async def _fetch_manifest(fetch, header):
     """Fetch and judge the manifest, make room, and keep it: from here on the image is the one to have."""
-    size = header.head_size
-    head = fetch.buf[:size] if size <= len(fetch.buf) else memoryview(bytearray(size))
-    head[: HEADER_SIZE] = header.raw
-    body = head[HEADER_SIZE :]
-    await fetch.fill(HEADER_SIZE, body)
-    manifest = _accept(fetch, header, body)
-    if fetch.room:
-        flash(fetch.room, manifest)
+    path = fetch.folder + ".new"
+    f = flash(open, path, "wb")
+    try:
+        at = 0
+        while at < header.head_size:
+            view = fetch.buf[: min(header.head_size - at, BLOCK_SIZE)]
+            await fetch.fill(at, view)
+            flash(f.write, view)
+            at += len(view)
+    finally:
+        flash(f.close)
+    try:
+        found, manifest = flash(_judged, fetch, path)
+        if found.raw != header.raw:
+            raise FetchError("unstable")  # replaced at the source between two requests: begin again
+        if fetch.room:
+            flash(fetch.room, manifest)
+    except FotaError:
+        flash(os.remove, path)
+        raise
     flash(discard, fetch.root)
     flash(os.mkdir, fetch.folder)
-    flash(store.write_bytes, fetch.folder + "/head", head)
+    flash(os.rename, path, fetch.folder + "/head")
     flash(store.write_bytes, fetch.folder + "/job", fetch.job)
     return manifest

@@ -20,6 +20,7 @@ _KEY_SIZE = const(384)  # RSA-3072
 _FILES_MAX = const(192)
 _HASH_CUT = const(16)
 _DEPTH = const(3)
+_PIECE = const(512)
 _PATH_MAX = const(48)
 _FORMAT = const(1)
 _FLAG_NATIVE = const(1)  # the bundle may hold .mpy files with machine code
@@ -49,22 +50,32 @@ _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
 _VERSION_CHARS = _NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def load(header, body, keys):
-    """Return the Manifest in `body` (manifest bytes and signature, as they follow the header).
+def load(header, source, keys):
+    """Return the Manifest in `source`: a file, or what reads and seeks like one, that holds header, manifest and
+    signature (Part of it, where more follows).
 
     `keys`: RSA-3072 moduli (384 bytes each) that this node trusts. Order matters: the digest and the signature are
     checked before one byte is decoded. Raises ManifestError "length", "digest", "key", "signature" or a field's.
     """
-    view = memoryview(body)
-    if len(view) != header.head_size - HEADER_SIZE:
+    source.seek(HEADER_SIZE)
+    digest = sha256()
+    left = header.manifest_size
+    while left:
+        piece = source.read(min(left, _PIECE))
+        if not piece:
+            raise ManifestError("length")
+        digest.update(piece)
+        left -= len(piece)
+    signature = source.read(_KEY_SIZE)
+    if len(signature) != _KEY_SIZE or source.read(1):
         raise ManifestError("length")
-    digest = sha256(view[: header.manifest_size]).digest()
+    digest = digest.digest()
     if digest != header.digest:
         raise ManifestError("digest")
-    modulus = find_key(keys, header.key_id)
-    if not pss_verify(modulus, digest, bytes(view[header.manifest_size :])):
+    if not pss_verify(find_key(keys, header.key_id), digest, signature):
         raise ManifestError("signature")
-    manifest = parse(View(view[: header.manifest_size]), digest)
+    source.seek(HEADER_SIZE)
+    manifest = parse(Part(source, header.manifest_size), digest)
     if manifest.size != header.payload_size:
         raise ManifestError("size")
     if manifest.key_id != header.key_id:
@@ -80,22 +91,22 @@ def find_key(keys, key_id):
     raise ManifestError("key")
 
 
-class View:
-    """A memoryview that is read like a file."""
+class Part:
+    """The next `size` bytes of an open file, as a file that ends there."""
 
-    def __init__(self, view):
-        self._view = view
-        self._at = 0
+    def __init__(self, source, size):
+        self._source = source
+        self._left = size
 
     def read(self, n):
         """Return the next `n` bytes, fewer at the end."""
-        at = self._at
-        self._at = at + n
-        return bytes(self._view[at : at + n])
+        data = self._source.read(min(n, self._left))
+        self._left -= len(data)
+        return data
 
 
 def parse(source, digest):
-    """Return the Manifest read from `source` (a file, or a View) whose SHA-256 is `digest`; raises ManifestError."""
+    """Return the Manifest read from `source` (a file, or a Part of one) whose SHA-256 is `digest`; raises ManifestError."""
     manifest = Manifest(digest)
     for i in _keys(source):
         name, kind, low, high = _FIELDS[i]

@@ -4,7 +4,8 @@
 
 import unittest
 
-from fota import FetchError, InstallError
+from fota import FetchError, InstallError, ManifestError
+from fota.blocks import FileBlocks
 from fota.fetch import Fetch
 from harness.fota_kit import BLOCK, CLASS, KEY, Disk, Source, bundle, code, fields, manifest_bytes, run, seal
 from harness.rng import Rng, seed
@@ -30,6 +31,7 @@ class FetchTest(unittest.TestCase):
         return Fetch(
             self.disk.root, job, terms["size"], source.read, terms["keys"], terms["device_class"], terms["floor"],
             lambda done, total: self.progress.append((done, total)), terms["bad"], terms.get("room"),
+            blocks=terms.get("blocks"), component=terms.get("component", "app"),
         )  # fmt: skip
 
     def fails(self, source, reason, final, **changes):
@@ -76,6 +78,18 @@ class DownloadTest(FetchTest):
             run(self.make(source, "job %d" % chunk).run())
             self.whole()
             self.replace()
+
+    def test_a_head_larger_than_the_buffer(self):
+        files = [("tasks/a_module_called_%03d.mpy" % i, code("module %d" % i, 60)) for i in range(150)]
+        image = bundle(files, "1.3.0", 7)
+        source = Source(image)
+        manifest = run(self.make(source).run())
+        self.assertEqual((manifest.file_count, len(self.disk.get("dl/data"))), (150, 150 * 60))
+        self.assertTrue(len(self.disk.get("dl/head")) > 6000)
+        self.disk.reboot()
+        source.read_bytes = 0
+        run(self.make(source).run())
+        self.assertEqual(source.read_bytes, 0)
 
     def test_a_complete_download_asks_for_nothing(self):
         run(self.make(Source(_IMAGE)).run())
@@ -166,7 +180,7 @@ class RefusalTest(FetchTest):
         source = Source(image)
         self.fails(source, reason, True, **changes)
         self.assertTrue(all(offset < _HEAD for offset, _ in source.reads), "payload was asked for")
-        self.assertEqual(self.disk.has("dl"), False)
+        self.assertEqual((self.disk.has("dl"), self.disk.has("dl.new")), (False, False))
 
     def test_terms(self):
         self.refuses(_IMAGE, "class", device_class="another")
@@ -185,6 +199,30 @@ class RefusalTest(FetchTest):
         self.refuses(b"\x7fELF" + _IMAGE[4:], "magic")
         self.refuses(_IMAGE[:70] + bytes([_IMAGE[70] ^ 1]) + _IMAGE[71:], "digest")
         self.refuses(bundle(_FILES, k11=[["../boot.py", len(_PAYLOAD), bytes(32)]]), "path")
+
+    def test_a_refused_image_costs_nothing_of_another(self):
+        source = Source(_IMAGE)
+        self.stop_after(source, 9000)
+        for image, reason in ((bundle(_FILES, k4="bootloader"), "class"), (b"\x7fELF" + _IMAGE[4:], "magic")):
+            self.fails(Source(image), reason, True, job="job-2")
+        fetch = self.make(source)
+        run(fetch.run())
+        self.assertEqual(fetch.resumed_at, 8192)
+
+    def test_refused_by_the_first_block(self):
+        """As a partition refuses what is no image for it."""
+
+        class Picky(FileBlocks):
+            def write(self, i, view):
+                raise ManifestError("chip")
+
+        source = Source(_IMAGE)
+        self.fails(source, "chip", True, blocks=Picky(self.disk.root))
+        self.assertEqual((self.disk.has("dl"), max(offset for offset, _ in source.reads)), (False, _HEAD))
+
+    def test_another_component(self):
+        self.refuses(bundle(_FILES, k6="image"), "component")
+        self.refuses(_IMAGE, "component", component="image")
 
     def test_truncated(self):
         for n in (0, 1, 63, 64, 500, _HEAD, _HEAD + 1, _HEAD + 9000, len(_IMAGE) - 1):
