@@ -1,10 +1,10 @@
 """Cloud backends behind one contract (`cloud.base`), loaded by name so that a node carries only the one it uses.
 
 `cloud.load("nrfcloud")` returns the backend's class. A new cloud is one module or package in this folder that
-defines `Cloud`, a subclass of `base.Cloud`, and one line in `BACKENDS`.
+defines `Cloud` and one name in `BACKENDS`.
 """
 
-BACKENDS = ("nrfcloud",)
+BACKENDS = ("nrfcloud", "thingsboard", "exosite")
 
 
 def load(name):
