@@ -60,8 +60,8 @@ def _stored_job(fetch):
 
 
 def _accept(fetch, header, f):
-    """Return the Manifest in the open file `f` when signature and terms allow it; ManifestError otherwise. What has brought it in is
-    forgotten before the code that judges it is loaded."""
+    """Return the Manifest in the open file `f` when signature and terms allow it; ManifestError otherwise. What has
+    brought it in is forgotten before the code that judges it is loaded."""
     fetch.settle()
     from fota import manifest as mf
 

@@ -106,7 +106,7 @@ class Part:
 
 
 def parse(source, digest):
-    """Return the Manifest read from `source` (a file, or a Part of one) whose SHA-256 is `digest`; raises ManifestError."""
+    """Return the Manifest in `source` (a file, or a Part of one), whose SHA-256 is `digest`; raises ManifestError."""
     manifest = Manifest(digest)
     for i in _keys(source):
         name, kind, low, high = _FIELDS[i]
