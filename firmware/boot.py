@@ -17,4 +17,7 @@ sys.path[:] = [".frozen", _root or "/"]
 
 import bootsel  # noqa: E402
 
-bootsel.select(_root)
+try:
+    bootsel.select(_root)
+except Exception as error:  # a port that sees one here does not run main.py, where the node would pause and try again
+    sys.print_exception(error)

@@ -1,9 +1,10 @@
 """Boot selector: decides which slot runs, counts the tries of a new image, and rolls back. A factory file.
 
 Lives at the root of the flash (frozen on boards), outside both slots, is never updated over the air, and therefore
-imports nothing of ours: its CBOR reader knows just the manifest. Model and order of steps: facts/fota.md 2.3 and
-lib/fota/README.md. boot.py calls select(), main.py calls start(), lib/fota/slots.py uses the rest through
-`running["selector"]`. RAM: the state and `info`, 300 bytes; 1 KB while a slot is checked, which reads row by row.
+imports nothing of ours but bootsafe.py, a factory file as well: its CBOR reader knows just the manifest. Model and
+order of steps: facts/fota.md 2.3 and lib/fota/README.md. boot.py calls select(), main.py calls start(),
+lib/fota/slots.py uses the rest through `running["selector"]`, at the tightest moment of all: what is only needed at a
+start is in bootsafe.py. RAM: the state and `info`, 400 bytes; 1 KB while a slot is checked, which reads row by row.
 """
 
 import os
@@ -16,58 +17,98 @@ from micropython import const
 
 SLOTS = ("a", "b")
 MANIFEST = "MANIFEST"
-REASONS = (None, "confirmed", "tries", "damaged", "refused")  # of state["result"], how the last trial ended
+# state["result"]: how the last trial ended; state["cause"]: how the last start did that ended badly. Only ever longer.
+REASONS = (
+    None, "confirmed", "tries", "damaged", "refused", "hung", "crashed", "unreached", "unauthorised", "memory", "queue",
+)  # fmt: skip
 _TRIES = const(3)
 _BAD_MAX = const(3)
 _MANIFEST_MAX = const(8192)
 _CHUNK = const(512)
 _HEADER = const(64)
 _DIR = const(0x4000)
-# magic, version, active, pending (slot + 1, 0 none), tries, n, floor, result, count of bad, digest, bad digests
-_RECORD = "<2sBBBBIIBB16s48s"
-_RECORD_SIZE = const(80)
-_VERSION = const(1)
+# magic, version, active, pending (slot + 1, 0 none), tries, n, floor, result, count of bad, digest, bad digests;
+# since version 2: fails, cause, CRC32 of the text in boot.why. Then a CRC32 of all.
+_RECORD = "<2sBBBBIIBB16s48sBBI"
+_RECORD_SIZE = const(86)
+_RECORD_1 = const(80)
+_VERSION = const(2)
+
+_HUNG = const(5)  # index into REASONS
+_CRASHED = const(6)
+_UNKNOWN_S = const(600)  # select() did not come to its end
 
 info = None  # what select() started; None: no slot is fit to run
+_wait_s = 0  # seconds that start() waits
 _faults = {}  # slot -> why it is not fit, for the message of start()
 
 
+def _record(root, side):
+    """Return one of the two state records, None when it is not there or not whole."""
+    try:
+        with open(root + "/boot." + side, "rb") as f:
+            raw = f.read(_RECORD_SIZE + 5)
+    except OSError:
+        return None
+    n = len(raw) - 4
+    if n not in (_RECORD_1, _RECORD_SIZE) or raw[-4:] != struct.pack("<I", crc32(raw[:-4])):
+        return None
+    raw = raw[:-4] + bytes(_RECORD_SIZE - n)  # version 1 has none of the last three
+    magic, version, active, pending, tries, n, floor, result, count, digest, bad, fails, cause, why = struct.unpack(
+        _RECORD, raw
+    )
+    if magic != b"GB" or not 0 < version <= _VERSION or not 0 < active < 3 or pending > 2:
+        return None
+    return {
+        "n": n, "active": SLOTS[active - 1], "pending": SLOTS[pending - 1] if pending else None,
+        "tries": tries, "floor": floor, "digest": digest, "result": result,
+        "bad": [bad[i * 16 : i * 16 + 16] for i in range(min(count, _BAD_MAX))],
+        "fails": fails, "cause": cause, "why": why,
+    }  # fmt: skip
+
+
 def read(root):
-    """Return the state: {"n", "active", "pending": slot or None, "tries", "floor", "digest", "bad", "result"}.
+    """Return the state: {"n", "active", "pending": slot or None, "tries", "floor", "digest", "bad", "result", "fails":
+    starts in a row without proof, "cause": how the last of them ended, "why": CRC32 of the text in boot.why or 0,
+    "alone": one of the two records is missing}.
 
     Two files written in turn, each with a sequence number and a CRC; the newest whole one counts. With none, the
     factory's state: slot a is active and nothing is pending.
     """
     state = {
-        "n": 0, "active": "a", "pending": None, "tries": 0, "floor": 0, "digest": bytes(16), "bad": [], "result": 0
+        "n": 0, "active": "a", "pending": None, "tries": 0, "floor": 0, "digest": bytes(16), "bad": [], "result": 0,
+        "fails": 0, "cause": 0, "why": 0,
     }  # fmt: skip
+    whole = 0
     for side in "01":
-        try:
-            with open(root + "/boot." + side, "rb") as f:
-                raw = f.read(_RECORD_SIZE + 5)
-        except OSError:
-            continue
-        if len(raw) != _RECORD_SIZE + 4 or raw[-4:] != struct.pack("<I", crc32(raw[:-4])):
-            continue
-        magic, version, active, pending, tries, n, floor, result, count, digest, bad = struct.unpack_from(_RECORD, raw)
-        if magic != b"GB" or version != _VERSION or n <= state["n"] or not 0 < active < 3 or pending > 2:
-            continue
-        state = {
-            "n": n, "active": SLOTS[active - 1], "pending": SLOTS[pending - 1] if pending else None,
-            "tries": tries, "floor": floor, "digest": digest, "result": result,
-            "bad": [bad[i * 16 : i * 16 + 16] for i in range(min(count, _BAD_MAX))],
-        }  # fmt: skip
+        found = _record(root, side)
+        if found:
+            whole += 1
+            if found["n"] > state["n"]:
+                state = found
+    state["alone"] = whole < 2
     return state
 
 
 def write(root, state):
-    """Make `state` durable over the older of the two records (84 bytes: lfs2 keeps them inline). Raises OSError."""
+    """Make `state` durable over the older of the two records (90 bytes: lfs2 keeps them inline). Raises OSError.
+
+    When one of them was missing both are written: else somebody who destroys the same one at each start, an image gone
+    wild or a bad block, would take every count back.
+    """
+    _put(root, state)
+    if state.pop("alone", False):
+        _put(root, state)
+
+
+def _put(root, state):
     n = state["n"] + 1
     pending = state["pending"]
     bad = state["bad"][-_BAD_MAX:]
     raw = struct.pack(
         _RECORD, b"GB", _VERSION, 1 + SLOTS.index(state["active"]), 1 + SLOTS.index(pending) if pending else 0,
         state["tries"], n, state["floor"], state["result"], len(bad), state["digest"], b"".join(bad),
+        state["fails"], state["cause"], state["why"],
     )  # fmt: skip
     f = open(root + "/boot." + "01"[n & 1], "wb")
     try:
@@ -195,30 +236,41 @@ def roll_back(root, state, result):
     state["pending"] = None
     state["tries"] = 0
     state["result"] = result
+    state["cause"] = 0  # the image that runs now is another
+    if result != _CRASHED:
+        state["why"] = 0
     write(root, state)
 
 
-def _trial(root, state):
-    """Return the manifest of the pending slot when it gets another try, counted on flash before it runs; else None."""
-    if state["tries"] >= _TRIES:
-        roll_back(root, state, 2)
+def _trial(root, state, hung):
+    """Return the manifest of the pending slot when it gets another try, counted on flash before it runs; else None.
+    `hung`: the watchdog ended the start before this one."""
+    tries = state["tries"]
+    if tries and hung:
+        state["cause"] = _HUNG
+    if tries and state["alone"]:
+        tries += 1  # the record that is gone may have had the last one
+    if tries >= _TRIES:
+        roll_back(root, state, state["cause"] or 2)
         return None
     found = check(root, state["pending"])
     if found is None or found["digest"] != state["digest"]:
         roll_back(root, state, 3)
         return None
-    state["tries"] += 1
+    state["tries"] = tries + 1
     write(root, state)
     return found
 
 
-def _settled(root, state):
+def _settled(root, state, other_first):
     """Return (slot, manifest) to run when nothing is on trial: the active slot, or what else still works.
 
     The other slot is an older image that was confirmed once, or at worst one that failed its trial: for a node in
-    the field any image that can fetch the next update is better than none.
+    the field any image that can fetch the next update is better than none. The same goes for an active one that does
+    not prove itself however often it is started: then they take turns (`other_first`).
     """
-    for slot in (state["active"], "b" if state["active"] == "a" else "a"):
+    slots = (state["active"], "b" if state["active"] == "a" else "a")
+    for slot in reversed(slots) if other_first else slots:
         found = check(root, slot)
         if found:
             return slot, found
@@ -229,40 +281,55 @@ def select(root):
     """Choose the slot, make it the only place besides frozen modules to import from, and return `info`.
 
     `root`: mount point of the flash ("" on a board). `info`: {"root", "slot", "path", "version", "sequence",
-    "digest", "pending": on trial, "tries", "rolled_back": why the last trial failed or None, "fault": what is wrong
-    with the active slot when the other one runs, or None, "selector": this module}; None when no slot is fit, then
-    start() stops in a safe state.
+    "digest", "pending": on trial, "tries", "rolled_back": why the last trial failed or None, "fault": why the active
+    slot is not the one that runs, or None, "selector": this module} and what bootsafe.count() returns ("safe", "why"
+    ..); None when no slot is fit, then start() does not return.
     """
-    global info
+    global info, _wait_s
+    import bootsafe
+
+    _wait_s = _UNKNOWN_S
     state = read(root)
+    hung = bootsafe.ended()[1]
     slot = state["pending"]
     found = None
     if slot:
         try:
-            found = _trial(root, state)
+            found = _trial(root, state, hung)
         except OSError:
             pass  # flash cannot be written: a trial that cannot be counted must not begin
     trial = found is not None
+    wait_s, turn, facts = bootsafe.count(root, state, trial, slot is not None)
     if not trial:
-        slot, found = _settled(root, state)
+        slot, found = _settled(root, state, turn)
     if found is None:
         info = None
+        _wait_s = max(wait_s, bootsafe.FIRST_S)
         return None
+    _wait_s = wait_s
     path = "%s/%s" % (root, slot)
     sys.path[:] = [path, ".frozen"]
     info = {
         "root": root, "slot": slot, "path": path, "version": found["version"], "sequence": found["sequence"],
         "digest": found["digest"], "pending": trial, "tries": state["tries"],
         "rolled_back": REASONS[state["result"]] if 1 < state["result"] < len(REASONS) else None,
-        "fault": None if trial or slot == state["active"] else _faults.get(state["active"]),
+        "fault": None if trial or slot == state["active"] else _faults.get(state["active"]) or facts["died"],
         "selector": sys.modules[__name__],
     }  # fmt: skip
+    info.update(facts)
     return info
 
 
 def start():
-    """Return `info` of the chosen slot; without one say so and end in the prompt, for a repair by cable."""
+    """Return `info` of the chosen slot, after a pause if the starts before went badly (bootsafe.py), with the watchdog
+    running. With no slot that is fit say why, pause, and reset: a read error may pass. Ctrl-C ends a pause, and with it
+    main.py, in the prompt."""
+    import bootsafe
+
     if info is None:
         print("godwit: no slot can start:", "; ".join("%s: %s" % (s, _faults.get(s)) for s in SLOTS))
-        raise RuntimeError("no bootable slot: install one over the serial port")
+    bootsafe.pause(_wait_s)
+    if info is None:
+        bootsafe.reset()
+    bootsafe.guard()
     return info

@@ -9,7 +9,7 @@ milliseconds of flash reads. Boards that freeze the code or run it from ROMFS lo
 import sys
 
 COLD = (
-    ("", "bootsel es256 jwt parts schema session shadow store"),
+    ("", "bootsafe bootsel es256 jwt parts schema session shadow store"),
     ("at", "bursts expected recover tty"),
     ("cbor", "decode encode float64 deterministic floats rare"),
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),

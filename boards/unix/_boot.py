@@ -10,7 +10,9 @@ import sys
 import vfs
 
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
-import flashdev  # stays in sys.modules, like a frozen module, when the boot selector rewrites sys.path
+import machine  # in place of the port's own; stays in sys.modules, like a frozen module, when sys.path is rewritten
+
+import flashdev  # the same
 
 if os.getenv("GODWIT_MODEM"):
     import modempower  # noqa: F401  the same
@@ -28,4 +30,6 @@ vfs.mount(vfs.VfsLfs2(flashdev.filesystem(os.getenv("GODWIT_FLASH"))), ROOT)
 os.chdir(ROOT)
 sys.path[:] = [ROOT, ".frozen"]
 _run("boot.py")
+if os.getenv("GODWIT_WARP") == "1":
+    sys.modules["bootsafe"].sleep_ms = machine.skip_ms
 _run("main.py")

@@ -122,7 +122,7 @@ class Slots:
         state["pending"] = self.other
         state["digest"] = self._armed
         state["tries"] = 0
-        state["result"] = 0
+        state["result"] = state["cause"] = state["why"] = 0
         self._write(state)
 
     def confirm(self):
@@ -139,6 +139,7 @@ class Slots:
         state["tries"] = 0
         state["floor"] = max(state["floor"], self._running["sequence"])
         state["result"] = 1
+        state["fails"] = state["cause"] = state["why"] = 0
         self._write(state)
         try:
             discard(self._root)
@@ -146,13 +147,17 @@ class Slots:
             pass  # the next download clears it; the confirmation stands
         return True
 
-    def roll_back(self):
-        """Give up the running image if it is on trial; the caller restarts into the old one. True if it was."""
+    def roll_back(self, reason="refused"):
+        """Give up the running image if it is on trial; the caller restarts into the old one. True if it was.
+
+        `reason`: one of the selector's REASONS; an older selector does not know all of them. Raises InstallError.
+        """
         state = self._selector.read(self._root)
         if state["pending"] != self._running["slot"]:
             return False
+        known = self._selector.REASONS
         try:
-            self._selector.roll_back(self._root, state, 4)
+            self._selector.roll_back(self._root, state, known.index(reason if reason in known else "refused"))
         except OSError as e:
             raise InstallError("flash", e.errno) from None
         return True

@@ -2,9 +2,11 @@
 
 import io
 import sys
+import time
 import unittest
 from hashlib import sha256
 
+import bootsafe
 import bootsel
 from fota import manifest as mf
 from harness.fota_kit import NodeTest, bundle, code, install_by_cable
@@ -16,12 +18,19 @@ _OLD_IMAGE = bundle(_OLD, "1.0.0", 1)
 _NEW_IMAGE = bundle(_NEW, "1.1.0", 2)
 
 
+class _Reset(Exception):
+    pass
+
+
 def _digest(image):
     return mf.parse_header(image).digest[:16]
 
 
 class BootTest(NodeTest):
     files, image = _OLD, _OLD_IMAGE
+
+    def reset(self):
+        raise _Reset()
 
     def boot(self):
         info = bootsel.select(self.root)
@@ -49,10 +58,12 @@ class RecordTest(BootTest):
         for i in range(5):
             state.update(active="ab"[i & 1], pending=(None, "a", "b")[i % 3], tries=i, floor=70000 + i)
             state.update(digest=bytes([i] * 16), bad=bad, result=i)
+            state.update(fails=i, cause=6 - i, why=0xFFFFFFF0 + i)
             bootsel.write(self.root, state)
             again = bootsel.read(self.root)
+            self.assertFalse(again.pop("alone"))
             self.assertEqual(again, state)
-            self.assertEqual(again["n"], i + 1)
+            self.assertEqual(again["n"], i + 2)  # the first time both are written
         self.assertTrue(len(self.disk.get("boot.0")) <= 128)
 
     def test_only_the_last_three_bad_ones_are_kept(self):
@@ -63,7 +74,7 @@ class RecordTest(BootTest):
 
     def test_damage_falls_back_to_the_record_before(self):
         state = bootsel.read(self.root)
-        for floor in (1, 2):
+        for floor in (0, 1, 2):
             state["floor"] = floor
             bootsel.write(self.root, state)
         whole = self.disk.get("boot.0")  # the second
@@ -72,7 +83,7 @@ class RecordTest(BootTest):
             self.disk.put("boot.0", whole)
             self.disk.flip("boot.0", at, 1 << rng.below(8))
             self.assertEqual(bootsel.read(self.root)["floor"], 1)
-        for n in (0, 1, 83):
+        for n in (0, 1, 84, 89):
             self.disk.put("boot.0", whole[:n])
             self.assertEqual(bootsel.read(self.root)["floor"], 1)
         self.disk.put("boot.1", b"")
@@ -203,8 +214,15 @@ class SelectTest(BootTest):
         self.disk.flip("a/app.mpy", 5)
         self.assertIsNone(self.boot())
         self.assertIsNone(bootsel.info)
-        with self.assertRaises(RuntimeError):
-            bootsel.start()
+        waited = []
+        reset, bootsafe.reset = bootsafe.reset, self.reset
+        bootsafe.sleep_ms = waited.append
+        try:
+            with self.assertRaises(_Reset):
+                bootsel.start()
+        finally:
+            bootsafe.reset, bootsafe.sleep_ms = reset, time.sleep_ms
+        self.assertTrue(22 <= len(waited) <= 30, len(waited))
 
     def test_a_try_that_cannot_be_counted_does_not_begin(self):
         self.pend()

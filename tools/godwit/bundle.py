@@ -34,7 +34,7 @@ BLOCK_SIZE = 4096
 FLAG_NATIVE = 1
 FLAG_DEFLATE = 2
 TRUST_FILE = "update.pub"  # a file of the bundle: the keys that a node trusts once it has confirmed this image
-FACTORY_FILES = ("boot.py", "bootsel.py", "main.py")  # at the root of the flash, never updated
+FACTORY_FILES = ("boot.py", "bootsafe.py", "bootsel.py", "main.py")  # at the root of the flash, never updated
 _ALIGN = 1024
 _HASH_CUT = 16
 _MANIFEST_MAX = 8192
@@ -252,7 +252,7 @@ def factory_files(board: str, repo: Path = REPO) -> dict[str, bytes]:
     """The files at the root of the flash; the boot selector compiled, because it runs before any heap is clean."""
     del board  # the same for all boards so far
     firmware = repo / "firmware"
-    compiled = compile_files({"bootsel.py": firmware / "bootsel.py"})
+    compiled = compile_files({name: firmware / name for name in ("bootsafe.py", "bootsel.py")})
     return {name: (firmware / name).read_bytes() for name in ("boot.py", "main.py")} | compiled
 
 

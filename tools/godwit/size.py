@@ -168,7 +168,7 @@ def kinds(repo: Path = REPO, family: str | None = None) -> dict[str, str]:
 
 def package_of(name: str, files: dict[str, Path], repo: Path = REPO) -> str:
     """-> row of the table that a module belongs to."""
-    if name == "bootsel":
+    if name in ("bootsafe", "bootsel"):
         return FACTORY
     if name in _ASYNCIO:
         return FROZEN

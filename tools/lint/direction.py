@@ -38,13 +38,15 @@ ARROWS = {
     "cold": set(),
     "errands": {"clock", "cloud.base", "coap", "cold", "log", "retry", "tasks"},
     "tasks": _LEAVES | _CONTRACTS | {"coap", "cold", "config", "fota", "journal", "records", "shadow", "state"},
-    "boot": {"bootsel"},  # must start whatever the slots hold, so these two stand alone
-    "bootsel": set(),
-    "main": {"app", "boot", "bootsel"},
+    "boot": {"bootsel"},  # must start whatever the slots hold, so these stand alone
+    "bootsel": {"bootsafe"},
+    "bootsafe": {"bootsel"},
+    "main": {"app", "boot", "bootsafe", "bootsel"},
     "board": {"at", "flashdev", "gnss", "log", "modempower", "net"},
     "flashdev": set(),
     "modempower": set(),
-    "_boot": {"boot", "flashdev", "main", "modempower"},
+    "_boot": {"boot", "flashdev", "machine", "main", "modempower"},
+    "machine": set(),
     "mkflash": {"flashdev"},
     "parts": None,
     "session": None,
@@ -84,7 +86,7 @@ def _may(name, imported, ours):
     target = imported.split(".")[0]
     allowed = ARROWS[package]
     if target == "machine":
-        return name in ("board", "boot", "_boot")
+        return name in ("board", "boot", "bootsafe", "_boot")
     if target == package or target not in ours or allowed is None:
         return True
     return target in allowed or imported in allowed or imported.rpartition(".")[0] in allowed
