@@ -29,7 +29,7 @@ _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
 _RESIDENT = ("errands", "tasks.sample", "coap.client", "net.dtls", "modem.endpoint")
-_SCRATCH = const(7168)  # a block or the manifest of an image, a part of assistance data: one piece, made once
+_SCRATCH = const(7168)  # a block of an image, a part of assistance data; 7 KB because provisioning takes its place
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 
 

@@ -11,8 +11,9 @@ from aiocoap.numbers import codes
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import ACK, CON, NON, RST, Type
 
-# options that requests to this server may carry: number: (shortest, longest, repeatable, is text)
-_OPTIONS = {
+# options that requests to this server may carry: number: (shortest, longest, repeatable, is text); None for the last
+# leaves the option in `raw_options` alone, because aiocoap could not read it
+OPTIONS = {
     3: (1, 255, False, True),  # Uri-Host
     7: (0, 2, False, False),  # Uri-Port
     11: (0, 255, True, True),  # Uri-Path
@@ -44,8 +45,9 @@ class Malformed(Exception):
         self.reply = reply
 
 
-def parse(data, tuning):
-    """An aiocoap Message out of the bytes of a datagram; `tuning` becomes its transport_tuning.
+def parse(data, tuning, known=OPTIONS):
+    """An aiocoap Message out of the bytes of a datagram; `tuning` becomes its transport_tuning, `known` says which
+    options a request may carry. Its attribute `raw_options` has all of them as [(number, bytes)].
 
     Raises Malformed with the answer that the RFC wants.
     """
@@ -61,8 +63,9 @@ def parse(data, tuning):
         options, message.payload = _split(data[4 + token_length :])
     except ValueError as exc:
         raise _format_error(str(exc), mtype, mid) from exc
+    message.raw_options = options
     if message.code.is_request():
-        _fill(message, options)
+        _fill(message, options, known)
     return message
 
 
@@ -109,11 +112,11 @@ def _extended(nibble, data, at):
     return int.from_bytes(data[at : at + size], "big") + (13, 269)[size - 1], at + size
 
 
-def _fill(message, options):
+def _fill(message, options, known):
     """Put checked options into the message; an unrecognised critical one is 4.02 (section 5.4.1)."""
     seen = set()
     for number, value in options:
-        low, high, repeatable, text = _OPTIONS.get(number, (0, -1, True, False))
+        low, high, repeatable, text = known.get(number, (0, -1, True, False))
         fits = low <= len(value) <= high and (repeatable or number not in seen)
         seen.add(number)
         if fits and text:
@@ -123,6 +126,8 @@ def _fill(message, options):
                 fits = False
         if fits and number in _BLOCKS and value and value[-1] & 7 == 7:
             raise _refusal(message, codes.BAD_REQUEST, "reserved block size exponent 7")
+        if fits and text is None:
+            continue
         if fits:
             message.opt.add_option(OptionNumber(number).create_option(decode=value))
         elif number & 1:
