@@ -24,7 +24,7 @@ COLD = (
     ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
     ("modem.sim7080", "cells files gnss secure sockets steps verbs waking xtra"),
     ("net", "handshake"),
-    ("tasks", "ladder locate offline place plan provision rise search shadow trial update uplink"),
+    ("tasks", "job ladder locate offline place plan provision rise search shadow trial update uplink"),
 )
 
 

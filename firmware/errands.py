@@ -19,6 +19,7 @@ from tasks import LINK_ERRORS, twice
 
 _DAY_S = const(86400)  # longest that a busy cloud can send us away for
 _MOMENT_S = const(10)
+_TRIES = const(5)  # without room
 _RETRY_S = const(600)  # when a visit ended in a way nobody foresaw
 
 
@@ -44,6 +45,12 @@ class Errands:
         self._state = state
         self._table = table
         self._release = release
+        state.others_due = self._others_due
+
+    def _others_due(self):
+        """Whether another errand should be visited now. One that is being visited is due in `_RETRY_S`."""
+        errand = self._next(clock.uptime_ms())[0]
+        return errand is not None and not errand.unfinished
 
     async def run(self):
         busy = False  # something was sent since the last release
@@ -60,6 +67,11 @@ class Errands:
             errand.unfinished = True
             try:
                 delay_s = await twice(self._state, errand.name, self._visit, errand)
+            except MemoryError as problem:  # not at once: that was tried
+                if errand.backoff.attempts >= _TRIES:
+                    raise  # a heap that has no room any more may have some after a restart (app.py)
+                delay_s = errand.backoff.next()
+                log.error(errand.name, "%s; again in %d s", problem, delay_s)
             finally:
                 self._state.visiting = False
                 cold.forget()
@@ -118,6 +130,7 @@ class Errands:
             self._state.fail(error)
             return 0 if errand.patience_s is None else errand.backoff.next()
         except (coap.Refused, CloudError, ValueError) as problem:
+            self._state.problem = problem, 0
             delay_s = max(errand.backoff.next(), min(getattr(problem, "retry_after", None) or 0, _DAY_S))
             log.warn(errand.name, "%s; again in %d s", problem, delay_s)
             return delay_s

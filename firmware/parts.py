@@ -72,9 +72,9 @@ def update(app):
     def make_fetch(job, read, progress):
         return fetch(app, job, read, progress)
 
-    job_file = app.root + "/data/job.json"
-    state, config, running = app.state, app.config, app.running
-    return Update(state, config, app.cloud, make_slots, make_fetch, job_file, running, app.restart, app.heap)
+    file = app.root + "/data/job.json"
+    state, config, records, running = app.state, app.config, app.records, app.running
+    return Update(state, config, app.cloud, records, make_slots, make_fetch, file, running, app.restart, app.heap)
 
 
 def slots(app):
@@ -133,4 +133,8 @@ def _settle():
 def trial(app):
     from tasks.trial import Trial
 
-    return Trial(app.state, app.running, app.restart)
+    def give_up(reason):
+        slots(app).roll_back(reason)
+        app.restart()
+
+    return Trial(app.state, app.running, app.records, app.restart, give_up)

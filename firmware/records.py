@@ -45,15 +45,17 @@ class Records:
         self._batch = batch
 
     def add(self, name, value, ts_ms=None):
-        """Keep one measurement, durably; taken now unless `ts_ms` (UTC ms) says when. What flash will not take is
-        lost, said, and counted in `state.lost`: the node goes on."""
+        """Keep one measurement, durably; taken now unless `ts_ms` (UTC ms) says when. -> its sequence number. What
+        flash will not take is lost, said, and counted in `state.lost`: None, and the node goes on."""
+        seq = None
         try:
-            self._journal.append(pack(ts_ms or clock.now_ms() or 0, name, value))
+            seq = self._journal.append(pack(ts_ms or clock.now_ms() or 0, name, value))
         except OSError as problem:
             self._state.lost += 1
             log.error("journal", "%s lost: %s", name, problem)
-        if self.pending() >= self._batch:
+        if self.pending() >= self._batch or name == "job":
             self._state.records.set()
+        return seq
 
     def alert(self, kind, value, text):
         """Keep an alert, if the cloud wants alerts, and see that it goes out soon. `kind`: see cloud.base."""
@@ -61,6 +63,21 @@ class Records:
         if control and control["alertsEn"]:
             self.add("alert", {"type": kind, "value": value, "desc": text})
             self._state.records.set()
+
+    @property
+    def next(self):
+        """Sequence number of the next record."""
+        return self._journal.next
+
+    @property
+    def cursor(self):
+        """Sequence number of the last record that the cloud has accepted, or that was skipped or dropped."""
+        return self._journal.cursor
+
+    @property
+    def dropped(self):
+        """How many records a full ring has ever overwritten before they were sent."""
+        return self._journal.dropped
 
     def pending(self):
         return self._journal.pending

@@ -28,6 +28,7 @@ SCHEMA = {
     "locate_interval_s": (int, 60, 604800, 14400, True),
     "shadow_interval_s": (int, 60, 604800, 7200, True),
     "update_interval_s": (int, 60, 604800, 7200, True),
+    "update_hours": (int, 1, 720, 72, True),
     "health_interval_s": (int, 60, 604800, 21600, True),
     "locate_accuracy_m": (int, 0, 100000, 0, True),
     "locate_movement": (str, ("cells", "always"), None, "cells", True),

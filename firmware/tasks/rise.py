@@ -64,15 +64,19 @@ async def _attempt(link):
         link.cloud.device_id = device_id(link.config["device_id"], link.state.identity)
         lifetime = await link.cloud.open()
     except AuthError as refused:
+        link.state.problem = refused, link.level
         log.error("cloud", "%s; %s", refused, "telemetry is kept")
         return _provision_next(link) or link.refused.next()
     except (CloudError, coap.Refused) as refused:
+        link.state.problem = refused, link.level
         # 5.00 and 5.03 too: the service is unwell, and no reset of a modem mends that (nrfcloud.md 3.5).
         log.error("cloud", "%s; %s", refused, "telemetry is kept")
         return max(link.refused.next(), min(getattr(refused, "retry_after", None) or 0, _DAY_S))
     except (Denied, SimError) as error:
+        link.state.problem = error, link.level
         return await _step("refused")(link, error, pin)
     except (coap.CoapError, ATError, OSError) as error:
+        link.state.problem = error, link.level
         if getattr(error, "reason", None) and error.args[0] == ECONNABORTED:
             # A DTLSError: the server is not who it should be, and no reset of a modem mends that.
             log.error("dtls", "connection refused by us: %s; telemetry is kept", explain(error))
@@ -93,6 +97,7 @@ def _step(name):
 def _risen(link):
     """The session is up. Only an uplink ends a run of failures; until then it explains why none was accepted."""
     state = link.state
+    state.problem = None
     if link.refused.attempts:
         state.heard = clock.uptime_ms()
     link.refused.reset()

@@ -2,7 +2,8 @@
 
 An errand every `uplink_interval_s`, earlier when a batch has gathered (`state.records`). At-least-once: records whose
 answer was lost are sent again with the same content and time stamp. Log lines go after them, when there are any. What
-the node itself has to say goes with them: how much heap it needs, every `health_interval_s`, and that it recovered.
+the node itself has to say goes with them: how much heap it needs, every `health_interval_s`, that it recovered, and
+how a firmware job stands (tasks/job), which the cloud is told in its turn.
 """
 
 import gc
@@ -12,7 +13,7 @@ from micropython import const
 import clock
 import coap
 import log
-from cloud.base import LOGS, CloudError, RecordRefused
+from cloud.base import LOGS, UPDATE, CloudError, RecordRefused
 
 _BATCH = const(32)  # records looked at together; the cloud takes as many of them as fit a datagram
 
@@ -78,19 +79,29 @@ class Uplink:
     async def _send(self, batch):
         """Send records from the first on; -> (how many are dealt with, how many of them the cloud took). One that
         cannot be read, or that the cloud will never take, is skipped, and said."""
-        seq, _, name, _ = batch[0]
+        seq, _, name, value = batch[0]
         if name is None:
             log.error("uplink", "record %d cannot be read and is skipped", seq)
             return 1, 0
         good = 1
-        while good < len(batch) and batch[good][2] is not None:
+        while good < len(batch) and batch[good][2] not in (None, "job"):
             good += 1
         try:
+            if name == "job":
+                await self._tell(value)
+                return 1, 1
             taken = await self._cloud.publish(batch[:good])
         except RecordRefused as refused:
             log.error("uplink", "record %d (%s) skipped: %s", seq, name, refused)
             return 1, 0
         return taken, taken
+
+    async def _tell(self, job):
+        """How a firmware job stands. One that the cloud has no place for any more is refused for good."""
+        if UPDATE not in self._cloud.caps:
+            raise RecordRefused("no jobs here")
+        await self._cloud.update_report(job["id"], job["state"], job["detail"])
+        log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
 
     async def _send_log(self):
         """Log lines are worth one try: a refusal costs them, and nothing else."""

@@ -58,6 +58,11 @@ class Journal:
         """Number of records that are not acknowledged."""
         return self._next - 1 - self.cursor
 
+    @property
+    def next(self):
+        """Sequence number that the next record will get."""
+        return self._next
+
     def append(self, payload):
         """Store one record of 1 to max_payload bytes; returns its sequence number. Durable on return."""
         n = len(payload)

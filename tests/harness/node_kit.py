@@ -104,6 +104,16 @@ class Journal:
         return self.seq
 
     @property
+    def next(self):
+        return self.seq + 1
+
+    @property
+    def cursor(self):
+        return self.seq - len(self.entries)
+
+    dropped = 0
+
+    @property
     def pending(self):
         return len(self.entries)
 

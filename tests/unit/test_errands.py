@@ -149,11 +149,26 @@ class Scheduling(unittest.TestCase):
         self.assertEqual(crowded.at_s, [0, 0])
         self.assertEqual(self.state.restarts, {"memory": 1})
 
-    def test_no_room_at_all_is_a_death(self):
-        full = Visits(MemoryError("full"))
+    def test_no_room_at_all_is_a_wait_for_five_times_and_then_a_death(self):
+        full, well = Visits(MemoryError("full")), Visits(500)
         with self.assertRaises(MemoryError):
-            self.live(Errand("a", lambda name: full), until_s=1000)
-        self.assertEqual(full.at_s, [0, 0])
+            self.live(Errand("a", lambda name: full), Errand("b", lambda name: well), until_s=10000)
+        self.assertEqual((len(full.at_s), full.at_s[:2]), (12, [0, 0]))
+        self.assertTrue(full.at_s[-1] - full.at_s[0] > 400, full.at_s)
+        self.assertEqual(well.at_s[0], 0)
+
+    def test_an_errand_can_see_that_another_one_is_due(self):
+        seen = []
+
+        class Long:
+            async def visit(inner):
+                for _ in range(10):
+                    await clock.sleep(100)
+                    seen.append(self.state.others_due())
+                return 100000
+
+        self.live(Errand("a", lambda name: Visits(350)), Errand("b", lambda name: Long()), until_s=1100)
+        self.assertEqual(seen, [False] * 3 + [True] * 7)
 
     def test_a_bug_in_one_errand_does_not_starve_the_others(self):
         broken, well = Visits(KeyError("bug")), Visits(500)

@@ -1,250 +1,303 @@
-"""firmware/tasks/update against fakes, in virtual time: every way a job can end, and what is said about it."""
+"""firmware/tasks/update and job against fakes, in virtual time: every way a job can end, and what is said about it."""
 
 import unittest
-from binascii import hexlify
 
 import clock
-import coap
 import log
 import store
-from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED, UPDATE
-from errands import Errand, Errands
+from cloud.base import FAILED, REJECTED, STARTED, STEPS, SUCCEEDED, TIMED_OUT, UPDATE, AuthError, CloudError
+from errands import Errand
 from fota import FetchError, InstallError, ManifestError
-from harness import scratch
-from harness.virtual import Board, together
-from state import State
-from tasks.trial import Trial
-from tasks.update import Update
-
-NEW = b"n" * 16
-OLD = b"o" * 16
-JOB = {"id": "9140bd5d-911c", "kind": "APP", "size": 1000, "version": "1.1.0", "key": "https://h/p", "refused": None}
+from harness.update_kit import JOB, Cloud, Node, refusal
 
 
-class Restarted(BaseException):
-    """What restart() does here: nothing after it may run."""
+class Jobs(unittest.TestCase):
+    caps = (UPDATE,)
+    blocks = 3
 
-
-class Cloud:
-    caps = frozenset((UPDATE,))
-
-    def __init__(self):
-        self.jobs = []
-        self.reports = []
-        self.refuse = []
-
-    async def update_check(self):
-        return self.jobs.pop(0) if self.jobs else None
-
-    async def update_report(self, job_id, state, detail=None):
-        if self.refuse:
-            raise self.refuse.pop(0)
-        self.reports.append((job_id, state, detail))
-
-
-class Manifest:
-    version = "1.1.0"
-    digest = NEW + b"\0" * 16
-
-
-class Slots:
-    other = "b"
-    bad = ()
-    fail = None
-
-    def __init__(self):
-        self.steps = []
-
-    def install(self, manifest):
-        if self.fail:
-            raise self.fail
-        self.steps.append("install")
-
-    def arm(self):
-        self.steps.append("arm")
-
-    def confirm(self):
-        self.steps.append("confirm")
-
-
-class Answer:
-    max_age = None
-    payload = b""
-
-    def __init__(self, code):
-        self.code = code
-
-
-class Heap:
-    def mark(self):
-        pass
-
-
-class Node(unittest.TestCase):
     def setUp(self):
-        Board().install()
         log.level = 0
-        self.root = scratch.make()
-        self.file = self.root + "/job.json"
-        self.state = State()
-        self.state.link.set()
-        self.cloud = Cloud()
-        self.slots = Slots()
-        self.running = {"version": "1.0.0", "digest": OLD, "pending": False, "rolled_back": None, "tries": 1}
-        self.fetched = []  # what each download does: an exception, or a Manifest
+        self.cloud = Cloud(JOB, caps=self.caps)
+        self.node = Node(self.cloud, self.blocks)
 
     def tearDown(self):
         log.level = log.INFO
-        clock.reset()
-        scratch.remove(self.root)
+        self.node.close()
 
-    def _make_fetch(self, job, read, progress):
-        node = self
+    def steps(self):
+        return self.node.slots.steps
 
-        class Fetch:
-            async def run(self):
-                result = node.fetched.pop(0)
-                if isinstance(result, Exception):
-                    raise result
-                progress(500, 1000)
-                return result
-
-        return Fetch()
-
-    def restart(self):
-        self.slots.steps.append("restart")
-        raise Restarted
-
-    def make(self, name):
-        config = {"update_interval_s": 3600}
-        return Update(
-            self.state, config, self.cloud, lambda: self.slots, self._make_fetch, self.file, self.running,
-            self.restart, Heap(),
-        )
-
-    def live(self, until):
-        tasks = [Errands(self.state, (Errand("update", self.make),)).run()]
-        if self.running["pending"]:
-            tasks.append(Trial(self.state, self.running, self.restart).run())
-        try:
-            together(*tasks, until=until)
-        except Restarted:
-            return True
-        return False
-
-    def reports(self):
-        return [report[1] for report in self.cloud.reports]
+    def last(self):
+        return self.cloud.history[-1][1:]
 
 
-class Taking(Node):
-    def test_a_good_image_is_armed_only_when_the_job_is_on_flash(self):
-        self.cloud.jobs = [JOB]
-        self.fetched = [Manifest()]
-        self.assertTrue(self.live(None))
-        self.assertEqual(self.slots.steps, ["install", "arm", "restart"])
-        self.assertEqual(self.reports(), [STARTED])
-        self.assertEqual(store.read_json(self.file)["digest"], hexlify(NEW).decode())
+class Taking(Jobs):
+    def test_the_whole_way(self):
+        self.assertTrue(self.node.live())
+        self.assertEqual(self.steps(), ["install", "arm", "restart"])
+        self.assertEqual(self.node.states(), [STARTED])
+        self.node.try_new()
+        self.node.live(self.node.settled)
+        self.assertEqual(self.last(), (SUCCEEDED, "FOTA update completed successfully"))
+        self.node.until_s(8000)
+        self.assertEqual(len(self.cloud.told), 2)
+        self.assertEqual(self.steps()[-1], "confirm")
+        self.assertTrue(not store.exists(self.node.file))
 
-    def test_a_lost_link_resumes_and_takes_the_job_again(self):
-        self.cloud.jobs = [JOB, JOB]
-        self.fetched = [coap.Timeout(), Manifest()]
+    def test_on_trial_nothing_is_taken_and_nothing_said(self):
+        self.node.try_new(sound=False)
+        self.node.until_s(5000)
+        self.assertEqual((self.cloud.told, self.steps(), self.node.done), ([], [], 0))
 
-        def until():  # the link task mends it
-            if self.state.link_lost.is_set():
-                self.state.link_lost.clear()
-                self.state.link.set()
-            return False
+    def test_a_lost_link_goes_on_without_saying_that_it_started_again(self):
+        self.cloud.lose = (3, 5, 6)  # answers: to the report, to blocks
+        self.assertTrue(self.node.live())
+        self.assertEqual(self.node.states(), [STARTED])
+        self.assertEqual(self.node.records.cursor, 1)
 
-        self.assertTrue(self.live(until))
-        self.assertEqual(self.reports(), [STARTED, STARTED])
+    def test_a_start_in_the_middle_does_not_say_it_again_either(self):
+        self.node.blocks = 1000
+        self.node.until_s(100)
+        done = self.node.done
+        self.assertTrue(done > 50)
+        self.node.boot()
+        self.node.until_s(20)
+        self.assertTrue(self.node.done > done)
+        self.assertEqual(len(self.cloud.told), 1)
 
-    def test_refused_images_are_rejected_and_broken_ones_failed(self):
-        final = FetchError("signature")
-        final.final = True
-        for problem, wanted in (
-            (final, REJECTED),
-            (ManifestError("class"), REJECTED),
-            (FetchError("flash"), FAILED),
-        ):
+    def test_an_image_for_others_is_rejected_and_one_that_is_broken_at_its_source_failed_after_five_attempts(self):
+        for problem, times, wanted in (
+            (ManifestError("sequence", 3), 1, (REJECTED, "Device rejected the update: sequence 3")),
+            (FetchError("signature", None, True), 1, (REJECTED, "Device rejected the update: signature")),
+            (FetchError("block", 7), 5, (FAILED, "Error occurred while downloading the file: block 7")),
+            (FetchError("space", "9 of 40 blocks"), 1,
+             (FAILED, "Error occurred while downloading the file: space 9 of 40 blocks")),
+            (refusal(0x84), 5, (FAILED, "Error occurred while downloading the file: 4.04 ")),
+            (CloudError("unassigned"), 5, (FAILED, "Error occurred while downloading the file: unassigned")),
+            (MemoryError(), 5, (FAILED, "Error occurred while downloading the file: memory")),
+        ):  # fmt: skip
             with self.subTest(problem=str(problem)):
-                Board().install()
-                self.cloud.reports = []
-                self.cloud.jobs = [JOB]
-                self.fetched = [problem]
-                self.live(lambda: len(self.cloud.reports) == 2)
-                self.assertEqual(self.reports(), [STARTED, wanted])
-                self.assertTrue(not store.exists(self.file))
+                self.tearDown()
+                self.setUp()
+                self.node.script = [problem] * 5
+                self.node.live(self.node.settled)
+                self.assertEqual((self.node.states(), self.last()), ([STARTED, wanted[0]], wanted))
+                self.assertEqual(len(self.node.script), 5 - times)
+                self.assertEqual(self.steps(), [])
 
-    def test_an_image_that_does_not_fit_is_reported_and_nothing_is_armed(self):
-        self.cloud.jobs = [JOB]
-        self.fetched = [Manifest()]
-        self.slots.fail = InstallError("space")
-        self.live(lambda: len(self.cloud.reports) == 2)
-        self.assertEqual(self.reports(), [STARTED, FAILED])
-        self.assertEqual(self.slots.steps, [])
+    def test_a_cloud_that_is_busy_or_does_not_know_us_costs_no_attempt(self):
+        self.node.script = [refusal(0xA3), refusal(0x9D), AuthError("who"), refusal(0xA0)] * 2
+        self.assertTrue(self.node.live())
+        self.assertEqual(self.node.states(), [STARTED])
 
-    def test_a_job_for_the_modem_is_rejected_before_a_byte_is_fetched(self):
-        job = dict(JOB)
-        job["kind"] = "MODEM"
-        self.cloud.jobs = [job]
-        self.live(lambda: self.cloud.reports)
-        self.assertEqual(self.reports(), [REJECTED])
+    def test_attempts_are_further_and_further_apart(self):
+        self.node.script = [FetchError("block", 1)] * 5
+        self.node.live(self.node.settled)
+        self.assertTrue(clock.uptime_ms() > 200000, clock.uptime_ms())
+
+    def test_what_cannot_be_installed(self):
+        for problem, wanted in (
+            (InstallError("reread"), (FAILED, "Update could not be validated: reread")),
+            (InstallError("native", "a.mpy", True), (REJECTED, "Device rejected the update: native a.mpy")),
+        ):
+            self.tearDown()
+            self.setUp()
+            self.node.slots.fail = problem
+            self.node.live(self.node.settled)
+            self.assertEqual((self.last(), self.steps()), (wanted, []))
+
+    def test_types_and_hosts_that_are_not_for_us(self):
+        for change, wanted in (
+            ({"kind": "MODEM"}, "FW file does not match specified FOTA type"),
+            ({"kind": "BOOT", "refused": "x"}, "FW file does not match specified FOTA type"),
+            ({"refused": "the proxy does not take h"}, "Device rejected the update: the proxy does not take h"),
+        ):
+            self.tearDown()
+            self.setUp()
+            self.cloud.jobs = [dict(JOB)]
+            self.cloud.jobs[0].update(change)
+            self.node.until_s(4000)
+            self.assertEqual(self.cloud.history, [(JOB["id"], REJECTED, wanted)])
+            self.assertEqual(self.node.done, 0)
+
+    def test_a_journal_that_waits_does_not_make_us_take_a_job_twice(self):
+        self.node.script = [ManifestError("class")]
+        self.cloud.refuse = [refusal(0xA3)] * 6
+        self.node.until_s(4000)
+        self.assertEqual(self.node.script, [])
+        self.node.until_s(20000)
+        self.assertEqual(self.node.states(), [STARTED, REJECTED])
+        self.assertEqual(self.node.records.cursor, 2)
+
+    def test_the_next_job_has_its_turn(self):
+        second = dict(JOB)
+        second["id"] = "second"
+        self.cloud.jobs.append(second)
+        self.node.script = [ManifestError("class"), ManifestError("class")]
+        self.node.until_s(9000)
+        self.assertEqual([entry[0] for entry in self.cloud.history], [JOB["id"]] * 2 + ["second"] * 2)
 
 
-class Ending(Node):
-    def after_restart(self, digest=NEW, state=STARTED):
-        store.write_json(
-            self.file, {"id": JOB["id"], "state": state, "detail": None, "digest": hexlify(digest).decode()}
-        )
+class Stretches(Jobs):
+    blocks = 1000
 
-    def test_confirms_after_the_round_trip_and_reports_once(self):
-        self.after_restart()
-        self.running.update(version="1.1.0", digest=NEW, pending=True)
-        self.state.reported.set()
-        self.live(lambda: clock.uptime_ms() > 8000000)
-        self.assertEqual(self.slots.steps, ["confirm"])
-        self.assertEqual(self.reports(), [SUCCEEDED])
-        self.assertTrue(not store.exists(self.file))
+    def test_another_errand_that_is_due_gets_its_turn_at_the_next_block(self):
+        visits = []
 
-    def test_a_version_that_reaches_nobody_restarts_unconfirmed(self):
-        self.after_restart()
-        self.running.update(version="1.1.0", digest=NEW, pending=True)
-        self.assertTrue(self.live(None))
-        self.assertEqual(self.slots.steps, ["restart"])
-        self.assertEqual(self.cloud.reports, [])
-        self.assertEqual(clock.uptime_ms() // 100000, 6)
+        class Other:
+            async def visit(self):
+                visits.append(clock.uptime_ms() // 1000)
+                return 100
+
+        self.node.until_s(1000, others=(Errand("other", lambda name: Other()),))
+        self.assertEqual(len(visits), 10)
+        for i in range(1, 10):
+            self.assertTrue(abs(visits[i] - visits[i - 1] - 100) <= 2, visits)
+
+    def test_an_uplink_that_backs_off_does_not_stop_it(self):
+        self.cloud.refuse = [refusal(0xA3)] * 100
+        self.node.until_s(900)
+        self.assertTrue(self.node.done > 700)
+
+    def test_the_job_is_asked_for_again_at_each_tenth_and_then_a_cancelled_one_ends(self):
+        async def cancel():
+            await clock.sleep(150)
+            self.cloud.jobs = []
+
+        self.node.until_s(1500, tasks=(cancel(),))
+        self.assertTrue(150 < self.node.done <= 210, self.node.done)
+        self.assertEqual(self.node.states(), [STARTED])
+        self.assertTrue(not store.exists(self.node.file))
+
+    def test_a_job_that_is_cancelled_before_it_was_said_to_have_started_is_no_trouble(self):
+        self.cloud.refuse = [refusal(0xA3)]
+        self.node.until_s(20)
+        self.cloud.jobs = []
+        self.node.until_s(2000)
+        self.assertEqual((self.cloud.history, self.node.records.pending()), ([], 0))
+
+    def test_the_same_image_under_another_job_goes_on_where_it_was(self):
+        self.node.until_s(150)
+        done = self.node.done
+        self.cloud.jobs = []
+        self.node.until_s(1000)
+        self.cloud.jobs = [dict(JOB)]
+        self.cloud.jobs[0]["id"] = "again"
+        self.assertTrue(self.node.live())
+        self.assertTrue(done > 100)
+        self.assertEqual([entry[:2] for entry in self.cloud.history], [(JOB["id"], STARTED), ("again", STARTED)])
+
+    def test_a_low_battery_stops_it_and_a_better_one_lets_it_go_on(self):
+        async def sag():
+            await clock.sleep(100)
+            self.node.state.low = True
+            await clock.sleep(5000)
+            self.low_at = self.node.done
+            self.node.state.low = False
+
+        self.assertTrue(self.node.live(tasks=(sag(),)))
+        self.assertTrue(90 < self.low_at < 105, self.low_at)
+        self.assertEqual(self.node.states(), [STARTED])
+
+    def test_a_low_battery_keeps_an_install_from_beginning(self):
+        self.node.done = self.node.blocks
+        self.node.state.low = True
+        self.node.until_s(5000)
+        self.assertEqual(self.steps(), [])
+
+    def test_a_slow_one_ends_after_its_hours_of_uptime(self):
+        self.node.settings["update_hours"] = 2
+        self.node.block_s = 60
+        self.node.until_s(3600)
+        clock.set_utc(4102444800000)  # 2100: nobody cares
+        self.node.until_s(7000)
+        self.assertEqual(self.node.states(), [STARTED])
+        self.node.until_s(8000)
+        self.assertEqual(self.last(), (TIMED_OUT, "Download did not complete in the allotted time"))
+
+    def test_its_age_outlives_a_restart_and_a_pause_counts(self):
+        self.node.settings["update_hours"] = 2
+        self.node.block_s = 60
+        for _ in range(3):
+            self.node.until_s(3000)
+            if TIMED_OUT in self.node.states():
+                break
+            self.node.boot()
+        self.assertEqual(self.node.states(), [STARTED, TIMED_OUT])
+
+
+class Steps(Jobs):
+    caps = (UPDATE, STEPS)
+
+    def test_a_platform_with_words_for_the_steps_hears_each_once(self):
+        self.assertTrue(self.node.live())
+        self.node.try_new()
+        self.node.live(self.node.settled)
+        self.assertEqual(self.node.states(), ["started", "downloaded", "verified", "installing", "succeeded"])
+        self.assertEqual(len(self.cloud.told), 5)
+
+
+class Ending(Jobs):
+    def setUp(self):
+        super().setUp()
+        self.assertTrue(self.node.live())
 
     def test_a_rolled_back_version_is_a_failed_job_with_its_reason(self):
-        self.after_restart()
-        self.slots.bad = [NEW]
-        self.running["rolled_back"] = "tries"
-        self.live(lambda: self.cloud.reports)
-        self.assertEqual(self.cloud.reports, [(JOB["id"], FAILED, "Update could not be validated (tries)")])
+        self.node.fall_back("crashed", "ImportError: no module named x")
+        self.node.live(self.node.settled)
+        wanted = "Update could not be validated: crashed: ImportError: no module named x"
+        self.assertEqual(self.last(), (FAILED, wanted))
+        self.node.until_s(8000)
+        self.assertEqual(self.node.states(), [STARTED, FAILED])
 
-    def test_power_cut_between_install_and_restart_takes_the_job_again(self):
-        self.after_restart()
-        self.cloud.jobs = [JOB]
-        self.fetched = [Manifest()]
-        self.assertTrue(self.live(None))
-        self.assertEqual(self.slots.steps, ["install", "arm", "restart"])
+    def test_power_cut_between_install_and_arming_installs_again_without_a_word(self):
+        self.node.boot()
+        self.assertTrue(self.node.live())
+        self.assertEqual(self.steps(), ["install", "arm", "restart"] * 2)
+        self.assertEqual(self.node.states(), [STARTED])
 
-    def test_a_result_that_was_not_taken_is_said_again_after_a_restart(self):
-        self.after_restart(state=REJECTED)
-        self.cloud.refuse = [coap.Refused(Answer(0xA3))]
-        self.live(lambda: self.cloud.reports)
-        self.assertEqual(self.reports(), [REJECTED])
+    def test_a_result_that_was_not_taken_is_said_again(self):
+        self.node.fall_back()
+        self.cloud.refuse = [refusal(0xA3)]
+        self.node.live(self.node.settled)
+        self.assertEqual(self.node.states(), [STARTED, FAILED])
 
-    def test_a_job_that_the_cloud_has_forgotten_is_forgotten(self):
-        self.after_restart(state=REJECTED)
-        self.cloud.refuse = [coap.Refused(Answer(0x84))]
-        self.live(lambda: not store.exists(self.file))
-        self.assertEqual(self.cloud.reports, [])
+    def test_a_job_that_the_cloud_has_forgotten_stops_nothing(self):
+        self.cloud.jobs = []
+        self.node.fall_back()
+        self.node.records.add("temp", 20)
+        self.node.live(lambda: self.cloud.published)
+        self.assertEqual((self.node.states(), self.node.records.pending()), ([STARTED], 0))
+
+    def test_a_confirmation_that_flash_refuses_is_tried_again(self):
+        confirm = self.node.slots.confirm
+        failures = [InstallError("flash"), InstallError("flash")]
+
+        def failing():
+            if failures:
+                raise failures.pop()
+            return confirm()
+
+        self.node.slots.confirm = failing
+        self.node.try_new()
+        self.node.live(self.node.settled)
+        self.assertEqual(self.node.states(), [STARTED, SUCCEEDED])
 
     def test_an_unreadable_record_does_not_stop_updates(self):
-        store.write_bytes(self.file, b"{half")
-        self.cloud.jobs = [JOB]
-        self.fetched = [Manifest()]
-        self.assertTrue(self.live(None))
+        store.write_bytes(self.node.file, b"{half")
+        self.node.boot()
+        self.assertTrue(self.node.live())
+
+    def test_a_report_that_a_full_journal_overwrote_is_said_again(self):
+        self.node.script = [ManifestError("class")]
+        self.node.boot()
+        refusals = self.cloud.refuse = [refusal(0xA3)] * 1000
+        self.node.until_s(10)
+        for i in range(300):
+            self.node.records.add("temp", i)
+        refusals.clear()
+        self.node.until_s(9000)
+        self.assertEqual(self.node.states(), [STARTED, REJECTED])
 
 
 if __name__ == "__main__":
