@@ -11,6 +11,7 @@ from micropython import const
 
 import board
 import cold
+import log
 
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
@@ -64,6 +65,7 @@ def locate(app):
 
 
 def update(app):
+    _trust(app)
     from tasks.update import Update
 
     def make_slots():
@@ -75,6 +77,20 @@ def update(app):
     file = app.root + "/data/job.json"
     state, config, records, running = app.state, app.config, app.records, app.running
     return Update(state, config, app.cloud, records, make_slots, make_fetch, file, running, app.restart, app.heap)
+
+
+def _trust(app):
+    """The update keys that a confirmed image has brought are ours, also when the power was cut after its confirmation."""
+    running = app.running
+    if running["pending"]:
+        return
+    from fota.trust import adopt
+
+    try:
+        if adopt(app.root, running["path"], lambda: slots(app).floor > running["sequence"]):
+            log.info("fota", "update keys are those of version %s now", running["version"])
+    except OSError as problem:
+        log.warn("fota", "update keys not renewed: %s", problem)
 
 
 def slots(app):

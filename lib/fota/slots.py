@@ -141,10 +141,13 @@ class Slots:
         state["result"] = 1
         state["fails"] = state["cause"] = state["why"] = 0
         self._write(state)
+        from fota.trust import adopt
+
         try:
+            adopt(self._root, self._root + "/" + self._running["slot"])
             discard(self._root)
         except OSError:
-            pass  # the next download clears it; the confirmation stands
+            pass  # done again before the next download; the confirmation stands
         return True
 
     def roll_back(self, reason="refused"):

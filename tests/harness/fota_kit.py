@@ -96,10 +96,10 @@ class Disk:
 
 
 class Key:
-    """The test key; sign() with the Chinese remainder theorem, 0.1 s on MicroPython. The salt is fixed."""
+    """The test key, or "next"; sign() with the Chinese remainder theorem, 0.1 s on MicroPython. The salt is fixed."""
 
-    def __init__(self):
-        numbers = json.loads(data_file("fota_rsa.json"))["key"]
+    def __init__(self, name="key"):
+        numbers = json.loads(data_file("fota_rsa.json"))[name]
         self.modulus = bytes.fromhex(numbers["n"])
         self._n, self._p, self._q, self._d = (int(numbers[x], 16) for x in "npqd")
         self.id = sha256(self.modulus).digest()[:8]
