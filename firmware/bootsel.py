@@ -39,7 +39,7 @@ _CRASHED = const(6)
 _UNKNOWN_S = const(600)  # select() did not come to its end
 
 info = None  # what select() started; None: no slot is fit to run
-_wait_s = 0  # seconds that start() waits
+wait_s = 0  # seconds that start() waits
 _faults = {}  # slot -> why it is not fit, for the message of start()
 
 
@@ -285,10 +285,10 @@ def select(root):
     slot is not the one that runs, or None, "selector": this module} and what bootsafe.count() returns ("safe", "why"
     ..); None when no slot is fit, then start() does not return.
     """
-    global info, _wait_s
+    global info, wait_s
     import bootsafe
 
-    _wait_s = _UNKNOWN_S
+    wait_s = _UNKNOWN_S
     state = read(root)
     hung = bootsafe.ended()[1]
     slot = state["pending"]
@@ -299,14 +299,14 @@ def select(root):
         except OSError:
             pass  # flash cannot be written: a trial that cannot be counted must not begin
     trial = found is not None
-    wait_s, turn, facts = bootsafe.count(root, state, trial, slot is not None)
+    pause_s, turn, facts = bootsafe.count(root, state, trial, slot is not None)
     if not trial:
         slot, found = _settled(root, state, turn)
     if found is None:
         info = None
-        _wait_s = max(wait_s, bootsafe.FIRST_S)
+        wait_s = max(pause_s, bootsafe.FIRST_S)
         return None
-    _wait_s = wait_s
+    wait_s = pause_s
     path = "%s/%s" % (root, slot)
     sys.path[:] = [path, ".frozen"]
     info = {
@@ -328,7 +328,7 @@ def start():
 
     if info is None:
         print("godwit: no slot can start:", "; ".join("%s: %s" % (s, _faults.get(s)) for s in SLOTS))
-    bootsafe.pause(_wait_s)
+    bootsafe.pause(wait_s)
     if info is None:
         bootsafe.reset()
     bootsafe.guard()

@@ -14,7 +14,7 @@ COLD = (
     ("cbor", "decode encode float64 deterministic floats rare"),
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
-    ("fota", "blocks fetch head image manifest slots space trust unpack verify"),
+    ("fota", "blocks fetch head image manifest partition partitions slots space trust unpack verify"),
     ("gnss", "agnss agnss_nrf91 agnss_ubx answer date download nmea offline pgps predictions walk"),
     ("gnss", "ublox_session ublox_verbs ubx ubx_need ubx_stream"),
     ("journal", "reading recover"),

@@ -29,14 +29,14 @@ def room(root, other, manifest):
     """
     stat = os.statvfs(root or "/")
     block, free = stat[1], stat[4]
-    free += _blocks(root + "/" + other, block) + _blocks(folder(root), block)
+    free += blocks(root + "/" + other, block) + blocks(folder(root), block)
     download = manifest.count + 4  # folder, head and its temporary
     need = download + manifest.flash_blocks + 1 + _SPARE_BLOCKS  # and MANIFEST
     if free < need:
         raise InstallError("space", "%d of %d blocks" % (free, need))
 
 
-def _blocks(path, block):
+def blocks(path, block):
     """Blocks that a file or folder occupies, at least; 0 when absent."""
     try:
         stat = os.stat(path)
@@ -44,7 +44,7 @@ def _blocks(path, block):
             return (stat[6] + block - 1) // block
         total = 2
         for name in os.listdir(path):
-            total += _blocks(path + "/" + name, block)
+            total += blocks(path + "/" + name, block)
         return total
     except OSError:
         return 0

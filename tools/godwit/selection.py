@@ -37,6 +37,8 @@ _WANTED_BY = {
     "modem/polled.py": _FETCHED,
     "gnss/ublox": ("ublox",),
     "net/ppp.py": ("ppp",),
+    "fota/part": ("partitions",),
+    "partboot.py": ("partitions",),
 }
 _Value = TypeVar("_Value")
 _COLD_ROW = re.compile(r'^    \("([a-z0-9_.]*)", "([a-z0-9_ ]+)"\),$', re.MULTILINE)

@@ -41,6 +41,7 @@ ARROWS = {
     "boot": {"bootsel"},  # must start whatever the slots hold, so these stand alone
     "bootsel": {"bootsafe"},
     "bootsafe": {"bootsel"},
+    "partboot": {"bootsafe", "bootsel", "fota"},  # frozen into each image, as they are
     "main": {"app", "boot", "bootsafe", "bootsel"},
     "board": {"at", "flashdev", "gnss", "log", "modempower", "net"},
     "flashdev": set(),
