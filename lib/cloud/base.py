@@ -55,7 +55,7 @@ Shapes
     record  (seq, ts_ms or 0, name, value): one measurement. name is a short neutral word ("temp", "battery", "gnss");
             value is an int, a str, a `cbor.Decimal`, for "gnss" the fix dict of modem.base, for "alert"
             {"type": "online" | "battery" | "died" (a task) | "fault" (a slot did not start) | "recovered" (value: by
-            which rung of the ladder), "value": int, "desc": str}
+            which rung of the ladder) | "safe" (safe mode; value: starts in a row), "value": int, "desc": str}
     entry   (seq, ts_ms or None, level 1..4, layer, text): one line of the log
     cell    the serving-cell dict of modem.base, with "neighbours"
     point   a Wi-Fi access point: {"mac" (6 bytes), "rssi_dbm", "channel"}, and what else the board knows

@@ -27,16 +27,15 @@ class DeviceError(AssertionError):
 
 
 class Device:
-    """The MicroPython process. `do("cloud.report({...})")` -> the value, DeviceError when the device raised."""
+    """A MicroPython process with a script of tests/device. `do("cloud.report({...})")` -> the value, DeviceError when
+    the device raised."""
 
-    def __init__(self, pty, dtls, folder, bits, heap):
+    def __init__(self, script, arguments, bits, heap):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MICROPY"))}
         env["MICROPYPATH"] = f"{ROOT / 'lib'}:.frozen"
-        script = ROOT / "tests" / "device" / "cloud_device.py"
-        files = [str(folder / name) for name in ("ca.pem", "device.hex")]
-        program = [str(BUILD / "bin" / f"micropython{bits}"), "-X", f"heapsize={heap}", str(script)]
+        program = [str(BUILD / "bin" / f"micropython{bits}"), "-X", f"heapsize={heap}"]
         self.process = subprocess.Popen(
-            [*program, pty, dtls, *files],
+            [*program, str(ROOT / "tests" / "device" / script), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,7 +108,7 @@ def cloud_rig(folder, dtls="host", bits="32", heap="1m", open_session=True):
         ]
         modem = ModemProcess(folder, *options)
         try:
-            device = Device(modem.pty, dtls, pki, bits, heap)
+            device = Device("cloud_device.py", (modem.pty, dtls, pki / "ca.pem", pki / "device.hex"), bits, heap)
             try:
                 if open_session:
                     device.do("cloud.open()")

@@ -6,7 +6,7 @@ from binascii import hexlify
 import cbor
 import coap
 from cloud import base
-from cloud.exosite import Cloud, dataports, jobs
+from cloud.exosite import Cloud, content, dataports, jobs
 from harness.fakenet import block, opts, uint
 from harness.plainpeer import Platform, play
 from harness.rng import Rng, seed
@@ -80,10 +80,10 @@ class Parsing(unittest.TestCase):
             ("a/b,5000,1763000000,", (5000, "1763000000", "")),
             ("a/b,5000,1763000000", (5000, "1763000000", "")),
         ):
-            self.assertEqual(jobs.info(text), wanted)
+            self.assertEqual(content.info(text), wanted)
         for text in ("", "a/b", "a/b,5000", "a/b,many,1,x", "a/b,-1,1,x"):
             with self.assertRaises(ValueError):
-                jobs.info(text)
+                content.info(text)
 
     def test_which_job_has_ended(self):
         for text, wanted in (
@@ -185,12 +185,15 @@ class Checking(unittest.TestCase):
 class Reading(unittest.TestCase):
     def read(self, peer, *spans, **how):
         size = how.pop("size", len(IMAGE))
+        if not how.pop("info", None):
+            peer.table[FILE + "/info"] = lambda seen: (CONTENT, b"a/b,%d,1763000000,1.2" % size)
 
         async def read(cloud):
             found = []
             for offset, length in spans:
                 mv = memoryview(bytearray(length))
-                n = await cloud.update_read({"content": "fw1.bin", "size": size}, offset, mv)
+                job = {"content": "fw1.bin", "size": size, "updated": "1763000000"}
+                n = await cloud.update_read(job, offset, mv)
                 found.append(bytes(mv[:n]))
             return found
 
@@ -205,7 +208,8 @@ class Reading(unittest.TestCase):
             self.assertEqual(self.read(peer, *spans), [IMAGE[at : at + n] for at, n in spans])
             for seen in peer.seen[1:]:
                 self.assertEqual(hexlify(seen.values(15)[0]).decode(), CIK)
-                self.assertTrue(seen.block(23)[0] << 10 < len(IMAGE))
+                if not seen.path().endswith("/info"):
+                    self.assertTrue(seen.block(23)[0] << 10 < len(IMAGE))
 
     def test_sizes_at_the_edge_of_a_block(self):
         for size in (1, 1024, 2048, 4096):
@@ -217,6 +221,13 @@ class Reading(unittest.TestCase):
             self.read(platform(file=code(NOT_FOUND)), (0, 512))
         with self.assertRaises(base.CloudError):
             self.read(platform(file=serve(IMAGE[:4000])), (0, 512))
+        for text in (b"a/b,5000,1763000001,1.2", b"a/b,5001,1763000000,1.2"):
+            peer = platform(info=lambda seen, text=text: (CONTENT, text))
+            with self.assertRaises(base.CloudError):
+                self.read(peer, (0, 512), info=True)
+            self.assertEqual(self.read(peer, (1, 9), info=True), [IMAGE[1:10]])  # only where a download begins
+        with self.assertRaises(base.CloudError):
+            self.read(platform(info=code(NOT_FOUND)), (0, 512), info=True)
         with self.assertRaises(base.AuthError):
             self.read(platform(file=code(UNAUTHORIZED)), (0, 512))
         with self.assertRaises(coap.Refused):

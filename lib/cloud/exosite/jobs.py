@@ -8,22 +8,12 @@ import coap
 from cloud.base import FAILED, REJECTED, STARTED, SUCCEEDED, TIMED_OUT, RecordRefused
 from cloud.plain import job_id
 
+from .content import lookup
 from .dataports import read, write
 
 _TERMINAL = (SUCCEEDED, FAILED, REJECTED, TIMED_OUT)
 _FINAL = (0x80, 0x83)  # of a report: 4.00, a dataport of another format; 4.03, there is no such dataport
 _SEGMENT_MAX = const(64)
-
-
-def info(text):
-    """-> (size, updated, meta) from "type,size,updated,meta", of which only meta may hold commas. ValueError."""
-    parts = text.split(",", 3)
-    if len(parts) < 3:
-        raise ValueError("content info without a time")
-    size = int(parts[1])
-    if size < 0:
-        raise ValueError("content info with a negative size")
-    return size, parts[2].strip(), parts[3].strip() if len(parts) > 3 else ""
 
 
 def ended(result):
@@ -35,7 +25,7 @@ def ended(result):
 def make(content_id, found, version, result):
     """-> job (cloud.base), None when there is nothing to do: it runs here (`version`), or has ended (`result`).
 
-    `found`: what info() gave, None when there is no such content."""
+    `found`: what lookup() gave, None when there is no such content."""
     size, updated, meta = found or (0, "0", "")
     label = job_id("%s/%d/%s" % (content_id, size, updated))[0]
     if ended(result) == label or meta and meta == version:
@@ -48,6 +38,7 @@ def make(content_id, found, version, result):
         "key": label,
         "refused": None if size else "there is no such content",
         "content": content_id,
+        "updated": updated,
     }
 
 
@@ -62,14 +53,7 @@ async def update_check(cloud):
     wanted = str((values or {}).get("fw_target") or "").strip()
     if not wanted:
         return None
-    found = None
-    if _usable(wanted):
-        try:
-            answer = await cloud.request(coap.GET, cloud.content(wanted, "/info"), query=(cloud.cik,))
-            found = info(bytes(answer.payload).decode())
-        except coap.Refused as refused:
-            if refused.code != coap.NOT_FOUND:
-                raise
+    found = await lookup(cloud, wanted) if _usable(wanted) else None
     return make(wanted.replace(",", " "), found, cloud.versions.get("cver", ""), values.get("fw_result"))
 
 

@@ -35,7 +35,7 @@ _APP_IDS = {
 }
 _ALERT = "alert"
 # From 100 on the numbers are ours (6.3).
-_ALERTS = {"online": 1, "battery": 7, "died": 100, "fault": 101, "recovered": 102}
+_ALERTS = {"online": 1, "battery": 7, "died": 100, "fault": 101, "recovered": 102, "safe": 103}
 _OTHER_ALERT = const(199)
 
 # pvt map: (key on the wire, our field, exponent, required); order is the CDDL's.

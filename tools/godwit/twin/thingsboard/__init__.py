@@ -1,0 +1,1 @@
+"""An emulated ThingsBoard: its CoAP API as far as firmware updates need it. See README.md beside this file."""
