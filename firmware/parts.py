@@ -94,15 +94,20 @@ def _trust(app):
 
 
 def slots(app):
-    """-> lib/fota Slots, with the boot selector: a factory file beside the slots, not on the path while we run."""
-    from fota.slots import Slots
-
+    """-> lib/fota Slots, or Partitions on a board that has them, with the boot selector: a factory file beside the
+    slots, not on the path while we run."""
     running = dict(app.running)
     sys.path.append(app.root or "/")
     try:
         running["selector"] = __import__("bootsel")
     finally:
         sys.path.pop()
+    if hasattr(board, "partition"):
+        from fota.partitions import Partitions
+
+        return Partitions(app.root, running, board.partition())
+    from fota.slots import Slots
+
     return Slots(app.root, running)
 
 
@@ -132,10 +137,24 @@ def fetch(app, job, read, progress):
         lambda manifest: _room(app, manifest),
         app.scratch,
         _settle,
+        *_payload(app),
     )
 
 
+def _payload(app):
+    """-> (where blocks go, which component a node takes): a file and "app", or the partition that is not running."""
+    if not hasattr(board, "partition"):
+        return None, "app"
+    from fota.partition import PartitionBlocks
+
+    return PartitionBlocks(board.partition(), app.running["pending"]), "image"
+
+
 def _room(app, manifest):
+    if hasattr(board, "partition"):
+        from fota.partition import room
+
+        return room(app.root, board.partition(), manifest)
     from fota.space import room
 
     room(app.root, "b" if app.running["slot"] == "a" else "a", manifest)
