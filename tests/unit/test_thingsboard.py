@@ -5,7 +5,7 @@ import unittest
 from binascii import hexlify, unhexlify
 
 import coap
-from cloud import base
+from cloud import base, load
 from cloud.thingsboard import Cloud, chunks, jobs
 from harness.plainpeer import Platform, play
 from harness.rng import Rng, seed
@@ -154,6 +154,14 @@ class States(unittest.TestCase):
         )
         self.assertEqual(jobs.status(ID, base.FAILED, "block 7"), {"fw_state": "FAILED", "fw_error": "block 7"})
         self.assertEqual(jobs.status(ID, base.REJECTED)["fw_error"], "rejected")
+
+
+class Loading(unittest.TestCase):
+    def test_by_name(self):
+        self.assertTrue(load("thingsboard") is Cloud)
+        for name in ("nowhere", "base", "plain", ""):
+            with self.assertRaises(ValueError):
+                load(name)
 
 
 class Sessions(unittest.TestCase):
