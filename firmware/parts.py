@@ -103,9 +103,7 @@ def slots(app):
     finally:
         sys.path.pop()
     if hasattr(board, "partition"):
-        from fota.partitions import Partitions
-
-        return Partitions(app.root, running, board.partition())
+        return _whole("partitions").Partitions(app.root, running, board.partition())
     from fota.slots import Slots
 
     return Slots(app.root, running)
@@ -145,16 +143,17 @@ def _payload(app):
     """-> (where blocks go, which component a node takes): a file and "app", or the partition that is not running."""
     if not hasattr(board, "partition"):
         return None, "app"
-    from fota.partition import PartitionBlocks
+    return _whole("partition").PartitionBlocks(board.partition(), app.running["pending"]), "image"
 
-    return PartitionBlocks(board.partition(), app.running["pending"]), "image"
+
+def _whole(name):
+    """-> fota.partition or fota.partitions, which only the boards have whose features say so."""
+    return getattr(__import__("fota." + name), name)
 
 
 def _room(app, manifest):
     if hasattr(board, "partition"):
-        from fota.partition import room
-
-        return room(app.root, board.partition(), manifest)
+        return _whole("partition").room(app.root, board.partition(), manifest)
     from fota.space import room
 
     room(app.root, "b" if app.running["slot"] == "a" else "a", manifest)
