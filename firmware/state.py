@@ -11,6 +11,7 @@ class State:
         self.reported = clock.Signal()  # set by tasks.shadow once the cloud has accepted this version's device info
         self.due_ms = 1800000  # tasks.link: clock.uptime_ms() by which its next step is due while there is no link
         self.heard = 0  # tasks.uplink: clock.uptime_ms() when one last went well; None: too long ago (tasks.health)
+        self.sent = False  # tasks.uplink: a record was accepted since the start
         self.ladder = None  # tasks.ladder: the run of failures that is not over, dict
         self.records = clock.Signal()  # set when the journal has something worth an uplink
         self.identity = {}  # tasks.link: what modem.identity() said
@@ -20,6 +21,7 @@ class State:
         self.visiting = False  # errands: one is being visited, and may use the buffer
         self.others_due = None  # errands: callable -> whether another errand than the one being visited should be
         self.job_ms = 0  # tasks.update: clock.uptime_ms() up to which the job's age is counted on flash
+        self.stuck = 0  # tasks.update: sessions in a row in which not one block of an image came
         self.problem = None  # tasks.rise, errands: (last no of the cloud, or on the way to it; the rung that may help)
         self.crowded = False  # tasks.rise: provisioning has the buffer's place
         self.provision = clock.Signal()  # set by tasks.shadow when the cloud wants this node provisioned anew

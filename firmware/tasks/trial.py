@@ -5,7 +5,7 @@ the version, in an authenticated session; the journal can be read, and the cloud
 left, after a collection and between two errands. Then `running["sound"]` is set, and the update errand confirms.
 
 Until then a new version has `_GATE_S`, and more where it is not to blame. What happens at the end is a table, `_judge`.
-A restart counts a try; after the third the boot selector goes back to the old version by itself.
+A restart counts a try, and the third try is the last.
 """
 
 import gc
@@ -24,6 +24,7 @@ _GATE_S = const(600)
 _SILENCE_S = const(3600)  # the network has us, and the cloud does not answer, or is unwell
 _OUTAGE_S = const(86400)  # the network has not
 _LOOK_S = const(10)
+_TRIES = const(3)  # of bootsel; the last one ends with a reason
 _FLOOR = const(8192)  # bytes: what an update that mends this version needs to begin with
 _SOCKETS = const(1)  # rungs of tasks/ladder
 _RADIO = const(3)
@@ -60,7 +61,7 @@ class Trial:
             if now - since >= verdict[0] * 1000 or now >= _OUTAGE_S * 1000:
                 break
             await clock.sleep(_LOOK_S if now < _GATE_S * 1000 else 6 * _LOOK_S)
-        reason = verdict[1]
+        reason = verdict[1] or (None if running["tries"] < _TRIES else "unreached")
         log.error("fota", "version %s: %s; %s", running["version"], fault, reason or "restarting")
         if reason:
             self._give_up(reason)

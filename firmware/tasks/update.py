@@ -17,11 +17,13 @@ import cold
 import log
 from cloud.base import UPDATE, CloudError
 from fota import FotaError
+from tasks import LINK_ERRORS, explain
 
 _TRIAL_S = const(10)
 _DAY_S = const(86400)
 _SHORT_MS = const(60000)  # a stretch: a tenth of the image and as long as this, or
 _LONG_MS = const(600000)
+_PATIENCE = const(3)  # sessions without a block, after which the next one waits
 
 
 class Stop(Exception):
@@ -74,6 +76,12 @@ class Update:
             _job("install")(self, manifest)
         except Stop:
             return 0
+        except LINK_ERRORS as error:
+            self.state.stuck += 1
+            if self.state.stuck < _PATIENCE:
+                raise  # goes on as soon as the link is back
+            self.state.fail(error)
+            raise CloudError("not one block in %d sessions: %s" % (self.state.stuck, explain(error)))
         except (FotaError, coap.Refused, CloudError, MemoryError) as problem:
             cold.forget()
             gc.collect()
@@ -99,6 +107,7 @@ class Update:
         self._tenth = -1
         fetch = self._make_fetch(job, read, self._progress)
         manifest = await fetch.run()
+        self.state.stuck = 0
         self.heap.mark()
         log.info("fota", "image complete, every block matches")
         return manifest, fetch.fetched
@@ -113,7 +122,9 @@ class Update:
             self.heap.mark()
         if self._began is None:
             self._began = (now, tenth)  # what was there already: a stretch brings one block at least
-        elif done < total and self._is_long(now - self._began[0], tenth != self._began[1]):
+            return
+        self.state.stuck = 0
+        if done < total and self._is_long(now - self._began[0], tenth != self._began[1]):
             raise Stop
 
     def _is_long(self, ms, further):

@@ -50,6 +50,7 @@ class Uplink:
 
             proven(state, self._config)
         if sent:
+            state.sent = True
             log.info("uplink", "%d records accepted", sent)
         state.records.clear()
         await self._send_log()

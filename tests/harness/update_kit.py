@@ -18,7 +18,7 @@ from journal import Journal
 from logbook import Logbook
 from records import Records
 from state import State
-from tasks.job import finish
+from tasks import job as jobs
 from tasks.update import Update
 from tasks.uplink import Uplink
 
@@ -164,7 +164,7 @@ class Node:
         self.state = State()
         self.state.link.set()
         self.records = Records(Journal(self.chip, 512), self.state, 16)
-        finish(self.file, self.records)
+        jobs.finish(self.file, self.records)
 
     def close(self):
         scratch.remove(self.root)

@@ -3,6 +3,7 @@
 import unittest
 
 import clock
+import coap
 import log
 import store
 from cloud.base import FAILED, REJECTED, STARTED, STEPS, SUCCEEDED, TIMED_OUT, UPDATE, AuthError, CloudError
@@ -46,7 +47,7 @@ class Taking(Jobs):
 
     def test_on_trial_nothing_is_taken_and_nothing_said(self):
         self.node.try_new(sound=False)
-        self.node.until_s(5000)
+        self.node.until_s(600)
         self.assertEqual((self.cloud.told, self.steps(), self.node.done), ([], [], 0))
 
     def test_a_lost_link_goes_on_without_saying_that_it_started_again(self):
@@ -55,11 +56,19 @@ class Taking(Jobs):
         self.assertEqual(self.node.states(), [STARTED])
         self.assertEqual(self.node.records.cursor, 1)
 
+    def test_a_session_that_never_brings_a_block_is_not_tried_for_ever_at_once(self):
+        self.node.script = [coap.Timeout("too large for this path")] * 1000
+        self.node.until_s(10000)
+        self.assertTrue(4 <= 1000 - len(self.node.script) < 20, len(self.node.script))
+        del self.node.script[1:]
+        self.assertTrue(self.node.live())
+
     def test_a_start_in_the_middle_does_not_say_it_again_either(self):
-        self.node.blocks = 1000
+        self.node.blocks = 100
+        self.node.block_s = 10
         self.node.until_s(100)
         done = self.node.done
-        self.assertTrue(done > 50)
+        self.assertTrue(done > 5)
         self.node.boot()
         self.node.until_s(20)
         self.assertTrue(self.node.done > done)
@@ -139,7 +148,11 @@ class Taking(Jobs):
 
 
 class Stretches(Jobs):
-    blocks = 1000
+    blocks = 100
+
+    def setUp(self):
+        super().setUp()
+        self.node.block_s = 10
 
     def test_another_errand_that_is_due_gets_its_turn_at_the_next_block(self):
         visits = []
@@ -150,14 +163,14 @@ class Stretches(Jobs):
                 return 100
 
         self.node.until_s(1000, others=(Errand("other", lambda name: Other()),))
-        self.assertEqual(len(visits), 10)
-        for i in range(1, 10):
-            self.assertTrue(abs(visits[i] - visits[i - 1] - 100) <= 2, visits)
+        self.assertTrue(len(visits) >= 9, visits)
+        for i in range(1, len(visits)):
+            self.assertTrue(abs(visits[i] - visits[i - 1] - 100) <= 12, visits)
 
     def test_an_uplink_that_backs_off_does_not_stop_it(self):
         self.cloud.refuse = [refusal(0xA3)] * 100
         self.node.until_s(900)
-        self.assertTrue(self.node.done > 700)
+        self.assertTrue(self.node.done > 70)
 
     def test_the_job_is_asked_for_again_at_each_tenth_and_then_a_cancelled_one_ends(self):
         async def cancel():
@@ -165,7 +178,7 @@ class Stretches(Jobs):
             self.cloud.jobs = []
 
         self.node.until_s(1500, tasks=(cancel(),))
-        self.assertTrue(150 < self.node.done <= 210, self.node.done)
+        self.assertTrue(15 <= self.node.done <= 21, self.node.done)
         self.assertEqual(self.node.states(), [STARTED])
         self.assertTrue(not store.exists(self.node.file))
 
@@ -184,7 +197,7 @@ class Stretches(Jobs):
         self.cloud.jobs = [dict(JOB)]
         self.cloud.jobs[0]["id"] = "again"
         self.assertTrue(self.node.live())
-        self.assertTrue(done > 100)
+        self.assertTrue(done > 10)
         self.assertEqual([entry[:2] for entry in self.cloud.history], [(JOB["id"], STARTED), ("again", STARTED)])
 
     def test_a_low_battery_stops_it_and_a_better_one_lets_it_go_on(self):
@@ -196,7 +209,7 @@ class Stretches(Jobs):
             self.node.state.low = False
 
         self.assertTrue(self.node.live(tasks=(sag(),)))
-        self.assertTrue(90 < self.low_at < 105, self.low_at)
+        self.assertTrue(9 <= self.low_at <= 11, self.low_at)
         self.assertEqual(self.node.states(), [STARTED])
 
     def test_a_low_battery_keeps_an_install_from_beginning(self):
@@ -207,17 +220,17 @@ class Stretches(Jobs):
 
     def test_a_slow_one_ends_after_its_hours_of_uptime(self):
         self.node.settings["update_hours"] = 2
-        self.node.block_s = 60
+        self.node.block_s = 200
         self.node.until_s(3600)
         clock.set_utc(4102444800000)  # 2100: nobody cares
         self.node.until_s(7000)
         self.assertEqual(self.node.states(), [STARTED])
-        self.node.until_s(8000)
+        self.node.until_s(8200)
         self.assertEqual(self.last(), (TIMED_OUT, "Download did not complete in the allotted time"))
 
     def test_its_age_outlives_a_restart_and_a_pause_counts(self):
         self.node.settings["update_hours"] = 2
-        self.node.block_s = 60
+        self.node.block_s = 200
         for _ in range(3):
             self.node.until_s(3000)
             if TIMED_OUT in self.node.states():

@@ -13,8 +13,6 @@ from faults.device.node import Broken, patch
 ROWS = {
     "P1": ("cuts", "one", "replay"),
     "P2": ("cuts", "again", "replay"),
-    "P4": ("errors", "refused", "again"),
-    "P5": ("errors", "full_disk", None),
 }
 
 
@@ -36,7 +34,7 @@ class Tally:
     def __init__(self, row, part):
         self._row = row
         self._part = part
-        self.figures = {"cases": 0, "failures": 0, "bricks": 0, "wrong": 0, "reports": 0, "lost": 0}
+        self._figures = {"cases": 0, "failures": 0, "bricks": 0, "wrong": 0, "reports": 0, "lost": 0}
         self._began = time.ticks_ms()
 
     @property
@@ -45,7 +43,7 @@ class Tally:
 
     def case(self, name, function, *terms):
         """Run one case; whatever it raises is a failure."""
-        self.figures["cases"] += 1
+        self._figures["cases"] += 1
         try:
             function(*terms)
         except Broken as e:
@@ -54,19 +52,15 @@ class Tally:
             self.fail(name, "%s: %s" % (type(e).__name__, e), "other")
 
     def fail(self, name, text, kind):
-        self.figures["failures"] += 1
-        if kind in self.figures:
-            self.figures[kind] += 1
-        if self.figures["failures"] <= 20:
+        self._figures["failures"] += 1
+        if kind in self._figures:
+            self._figures[kind] += 1
+        if self._figures["failures"] <= 20:
             print("bad %s:%d:%s: %s" % (self._label(), self._bits, name, text))
-
-    def add(self, key):
-        """Count one more of something."""
-        self.figures[key] = self.figures.get(key, 0) + 1
 
     def most(self, key, value):
         """Note the highest value of a figure."""
-        self.figures[key] = max(self.figures.get(key, 0), value)
+        self._figures[key] = max(self._figures.get(key, 0), value)
 
     def counted(self, ops, expected):
         """The number of places is a property of the firmware."""
@@ -79,10 +73,10 @@ class Tally:
 
     def tell(self):
         """Print the figures; -> whether all is well."""
-        self.figures["seconds"] = "%.1f" % (time.ticks_diff(time.ticks_ms(), self._began) / 1000)
-        figures = " ".join("%s=%s" % item for item in self.figures.items())
+        self._figures["seconds"] = "%.1f" % (time.ticks_diff(time.ticks_ms(), self._began) / 1000)
+        figures = " ".join("%s=%s" % item for item in self._figures.items())
         print("faults: row=%s part=%s bits=%d %s" % (self._row, self._part, self._bits, figures))
-        return not self.figures["failures"]
+        return not self._figures["failures"]
 
 
 def main(row, part, share, seed, *more):

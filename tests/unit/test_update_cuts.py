@@ -1,0 +1,218 @@
+"""The update errand and its reports, with the power cut before and after every durable step, and every answer lost in
+turn: each state of a job gets into the journal once and to the cloud in order, whatever the job comes to.
+
+tests/faults does the same with flash that tears; here a step happens or does not. Mutants show that it would notice.
+"""
+# interpreters: mp32 cpython
+
+import unittest
+
+import cold
+import journal
+import log
+import store
+from cloud.base import FAILED, REJECTED, STARTED, STEPS, SUCCEEDED, UPDATE
+from fota import ManifestError
+from harness.update_kit import JOB, NEW, Cloud, Node
+from records import unpack
+from tasks import job
+
+_LIVES = 12
+_STEPS = ((store, "write_json"), (store, "remove"), (journal.Journal, "append"), (journal.Journal, "ack"))
+_INSTALLER = ("install", "arm", "confirm")
+
+
+class Cut(BaseException):
+    """The power is gone."""
+
+
+class Power:
+    """Counts durable steps; cuts before or after the one with the number `at`. `kept`: what the journal took."""
+
+    def __init__(self):
+        self.at = None
+        self.count = 0
+        self.after = False
+        self.kept = []
+
+    def step(self, function, what):
+        def guarded(*args):
+            number = self.count
+            self.count += 1
+            if number == self.at and not self.after:
+                raise Cut
+            result = function(*args)
+            if what == "append":
+                self.kept.append(unpack(0, args[1]))
+            if number == self.at:
+                raise Cut
+            return result
+
+        return guarded
+
+
+class Story:
+    """One job from offer to end, on a node whose `power` may fail; `outcome`: what it comes to."""
+
+    def __init__(self, outcome, power, caps=(UPDATE,), lose=()):
+        self.outcome = outcome
+        self.cloud = Cloud(JOB, caps=caps)
+        self.cloud.lose = lose
+        self.node = Node(self.cloud)
+        self.power = power
+        if outcome == REJECTED:
+            self.node.script = [ManifestError("class")] * 20
+        for name in _INSTALLER:
+            setattr(self.node.slots, name, power.step(getattr(self.node.slots, name), name))
+
+    def boot(self):
+        """The selector's part."""
+        slots = self.node.slots
+        if not slots.armed:
+            self.node.boot()
+        elif self.outcome == FAILED:
+            self.node.fall_back("tries")
+        else:
+            self.node.try_new()
+        self.node.records.add("heap", 1)  # what a start has to say comes after what was cut off
+
+    def run(self):
+        """-> lives that it took; None when it did not end."""
+        for life in range(_LIVES):
+            try:
+                if life:
+                    self.boot()
+                if not self.node.live(self.node.settled):
+                    return life + 1
+            except Cut:
+                pass
+        return None
+
+
+class Cuts(unittest.TestCase):
+    def setUp(self):
+        log.level = 0
+        self.power = Power()
+        self.saved = [getattr(owner, name) for owner, name in _STEPS]
+        for owner, name in _STEPS:
+            setattr(owner, name, self.power.step(getattr(owner, name), name))
+        self.forget, cold.forget = cold.forget, lambda: None  # or the steps would be forgotten, too
+
+    def tearDown(self):
+        log.level = log.INFO
+        cold.forget = self.forget
+        for (owner, name), function in zip(_STEPS, self.saved):
+            setattr(owner, name, function)
+
+    def story(self, outcome, at=None, after=False, **how):
+        """-> what is wrong with it, or None."""
+        power = self.power
+        power.__init__()
+        power.at, power.after = at, after
+        story = Story(outcome, power, **how)
+        try:
+            lives = story.run()
+            wanted = self.wanted(outcome, story.cloud)
+            if lives is None or story.node.states() != wanted:
+                return "%s lives, the cloud saw %s" % (lives, story.node.states())
+            kept = [value["state"] for _, _, name, value in power.kept if name == "job"]
+            if kept != wanted:
+                return "in the journal: %s" % kept
+            self.told = len(story.cloud.told)
+            self.asked = story.cloud.asked
+            if outcome == SUCCEEDED and NEW != story.node.running["digest"]:
+                return "the old one runs"
+        finally:
+            story.node.close()
+        return None
+
+    def wanted(self, outcome, cloud):
+        if STEPS in cloud.caps and outcome != REJECTED:
+            return [STARTED, "downloaded", "verified", "installing", outcome]
+        return [STARTED, outcome]
+
+    def campaign(self, outcome, first=False, **how):
+        """-> (steps of a run without a cut, what was wrong with the others; `first`: that is enough)."""
+        self.assertIsNone(self.story(outcome, **how))
+        steps = self.power.count
+        wrong = []
+        for at in range(steps):
+            for after in (False, True):
+                if first and wrong:
+                    return steps, wrong
+                problem = self.story(outcome, at, after, **how)
+                if problem:
+                    wrong.append("%s step %d: %s" % ("after" if after else "before", at, problem))
+        return steps, wrong
+
+
+class Everywhere(Cuts):
+    def test_each_outcome_is_said_once_wherever_the_power_is_cut(self):
+        for outcome, least in ((SUCCEEDED, 10), (FAILED, 8), (REJECTED, 6)):
+            with self.subTest(outcome=outcome):
+                steps, wrong = self.campaign(outcome)
+                self.assertEqual(wrong, [])
+                self.assertTrue(steps >= least, steps)
+
+    def test_so_is_each_step_where_the_cloud_has_words_for_them(self):
+        steps, wrong = self.campaign(SUCCEEDED, caps=(UPDATE, STEPS))
+        self.assertEqual(wrong, [])
+        self.assertTrue(steps >= 19, steps)
+
+    def test_a_lost_answer_is_asked_for_again_and_changes_nothing(self):
+        for outcome in (SUCCEEDED, FAILED, REJECTED):
+            self.assertIsNone(self.story(outcome))
+            self.assertEqual(self.told, 2)
+            for number in range(1, self.asked + 1):
+                with self.subTest(outcome=outcome, number=number):
+                    self.assertIsNone(self.story(outcome, lose=(number,)))
+                    self.assertTrue(self.told <= 3, self.told)
+
+
+class Mutants(Cuts):
+    """What these break, the campaign must find."""
+
+    def killed(self, name, mutant, outcome=SUCCEEDED):
+        real = getattr(job, name)
+        setattr(job, name, mutant)
+        try:
+            return self.campaign(outcome, True)[1]
+        finally:
+            setattr(job, name, real)
+
+    def test_appended_before_the_file_says_so(self):
+        def tell(path, records, record, state, detail=None):
+            record.update(state=state, detail=detail, seq=records.next)
+            records.add("job", {"id": record["id"], "state": state, "detail": detail})
+            job.keep(path, record)
+
+        self.assertTrue(self.killed("tell", tell))
+
+    def test_what_was_cut_off_is_not_finished(self):
+        self.assertTrue(self.killed("finish", lambda path, records: job.load(path)))
+
+    def test_what_was_cut_off_is_always_said_again(self):
+        def finish(path, records):
+            record = job.load(path)
+            if record:
+                job.tell(path, records, record, record["state"], record["detail"])
+            return record
+
+        real = job.finish
+        job.finish = finish
+        try:
+            self.assertTrue(self.story(SUCCEEDED))
+        finally:
+            job.finish = real
+
+    def test_the_file_does_not_say_which_image_it_was(self):
+        real = job.mark
+        job.mark = lambda path, record, digest: None
+        try:
+            self.assertTrue(self.story(FAILED))
+        finally:
+            job.mark = real
+
+
+if __name__ == "__main__":
+    unittest.main()
