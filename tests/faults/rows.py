@@ -63,9 +63,14 @@ def _pytest(path):
 _CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-deflated": (60, 3), "rollback": (40, 1),
          "lossy": (40, 1)}  # fmt: skip
 
+_ERRORS = {"refused-once": (15, 1), "refused-until-restart": (40, 1), "worn-out": (60, 1), "bad-block": (5, 1),
+           "read-flip": (10, 1)}  # fmt: skip
+
 ROWS = (
     Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),
     Row("P2", "more cuts while it recovers", "the same", {"small": (60, 1), "rollback": (60, 1), "lossy": (60, 1)}),
+    Row("P4", "flash that fails", "old or new, whole; reason reported; queue intact", _ERRORS),
+    Row("P5", "full disk", "refused before anything goes; what fits is not refused after a cut", {"": (15, 1)}),
     Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_pytest("tests/faults/net_loss.py")),
     Row("N2", "server faults", "classified, back-off bounded", **_pytest("tests/faults/net_server.py")),
     Row("N3", "wrong server", "no byte written, event queued", **_pytest("tests/faults/net_wrong.py")),

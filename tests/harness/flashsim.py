@@ -97,6 +97,16 @@ class FlashSim:
         """The first byte of what read number `read` from now on returns is wrong; what the chip holds is right."""
         self._flip_at = (self.reads + read, mask)
 
+    def spare(self, faults=None):
+        """Whoever looks at the chip from outside is not to meet the faults: without `faults` they rest, and are
+        returned; with them they are back, and no read has been counted meanwhile."""
+        if faults:
+            self._flip_at, self.reads = faults
+            return None
+        faults = self._flip_at, self.reads
+        self._flip_at = None
+        return faults
+
     def part(self, first, count):
         """The blocks from `first` on as a device of their own, on this chip's one count of operations."""
         return Part(self, first, count)

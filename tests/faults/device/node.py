@@ -23,7 +23,7 @@ from harness.flashsim import FlashSim
 from harness.fota_kit import BLOCK, CLASS, KEY, bundle
 from journal import Journal
 from journal.reading import frame
-from records import Records, unpack
+from records import FlashError, Records, unpack
 from state import State
 
 ROOT = "/disk"
@@ -127,20 +127,23 @@ class Node:
 
         self._vfs = vfs
         self._make_disk = make_disk
-        self._blocks = blocks or images.blocks
+        self.blocks = blocks or images.blocks
         self._path = list(sys.path)
         self.images = images
         self.good = good
         self.lossy = 9 if loses else 0
-        self.chip = FlashSim(self._blocks + _SECTORS)
+        self.chip = FlashSim(self.blocks + _SECTORS)
         self.scratch = memoryview(bytearray(7168))
         self.cloud = Cloud(self.chip, images.new, images.head, loses)
+        self.at_start = None  # called when the power is back, before anything is read
+        self.spare_starts = 0  # starts that may fail: a fault that passes
+        self.forgiving = False  # an OSError or MemoryError that comes through is a crash, and the node starts again
         self._mount(True)
         self._leave_factory()
         self.image = self.chip.save()
 
     def _mount(self, new=False):
-        part = self.chip.part(0, self._blocks)
+        part = self.chip.part(0, self.blocks)
         if self._make_disk:
             disk = self._make_disk(part, new)
         else:
@@ -159,7 +162,7 @@ class Node:
         self._journal()
 
     def _journal(self):
-        return Journal(self.chip.part(self._blocks, _SECTORS))
+        return Journal(self.chip.part(self.blocks, _SECTORS))
 
     def _put(self, path, content):
         at = path.find("/")
@@ -181,6 +184,8 @@ class Node:
             self._vfs.umount(ROOT)
         except OSError:
             pass  # the last one did not mount
+        if self.at_start:
+            self.at_start()
         try:
             self._mount()
         except OSError as e:
@@ -198,19 +203,34 @@ class Node:
             sys.path[:] = self._path
         if info is None:
             raise Broken("bricks", "nothing starts")
-        files = self.images.files.get(info["version"])
-        for path, content in files:
+        faults = self.chip.spare()  # what we read is not what the node reads
+        for path, content in self.images.files.get(info["version"]):
             with open("%s/%s/%s" % (ROOT, info["slot"], path), "rb") as f:
                 if f.read() != content:
                     raise Broken("wrong", "%s starts with a wrong %s" % (info["version"], path))
+        self.chip.spare(faults)
         if info["version"] == "1.1.0" and not self.good and not info["pending"]:
             raise Broken("wrong", "an image that was never confirmed starts for good")
         return info
 
     def live(self):
         """One start of the node, to its restart or until nothing is left to do; True then."""
-        self.power_on()
-        info = self.select()
+        try:
+            self.power_on()
+            info = self.select()
+        except Broken:
+            if not self.spare_starts:
+                raise
+            self.spare_starts -= 1
+            return False
+        try:
+            return self._live(info)
+        except (OSError, MemoryError):
+            if not self.forgiving:
+                raise
+            return False
+
+    def _live(self, info):
         app = _App(self, info, self._journal())
         before = app.records._journal._next
         app.records.add("temp", before)
@@ -231,8 +251,12 @@ class Node:
             for name in ("uplink", "update"):
                 try:
                     await self._errand(app, name).visit()
-                except (OSError, CloudError):
+                except (OSError, CloudError, FlashError):
                     pass  # the link, or flash: errands try again
+                except Exception:
+                    if not self.forgiving:
+                        raise
+                    # A task that dies of it is started again (app._supervise).
             if self.cloud.terminal and not app.records.pending():
                 return True
         return False
@@ -253,6 +277,20 @@ class Node:
         raise Broken("other", "not done after %d starts" % LIVES)
 
     # What must be true in the end
+
+    def judge_either(self):
+        """After a fault that an update may fail of: it has succeeded or failed, said which, and the queue is whole."""
+        told = self.cloud.terminal
+        if not told or len(set(told)) != 1:
+            raise Broken("reports", "told %s" % (self.cloud.told,))
+        succeeded = told[0][1] == SUCCEEDED
+        info = self.select()
+        if info["pending"] or info["version"] != ("1.1.0" if succeeded else "1.0.0"):
+            raise Broken("wrong", "told %s and runs %s" % (told[0], info["version"]))
+        if not succeeded and not told[0][2]:
+            raise Broken("reports", "no reason")
+        self._judge_records(LIVES)
+        return succeeded
 
     def judge(self, cuts=1):
         """Raise Broken unless all claims hold after `cuts` power cuts; -> bytes that were fetched twice."""

@@ -13,6 +13,8 @@ from faults.device.node import Broken, patch
 ROWS = {
     "P1": ("cuts", "one", "replay"),
     "P2": ("cuts", "again", "replay"),
+    "P4": ("errors", "refused", "again"),
+    "P5": ("errors", "full_disk", None),
 }
 
 
@@ -34,7 +36,7 @@ class Tally:
     def __init__(self, row, part):
         self._row = row
         self._part = part
-        self._figures = {"cases": 0, "failures": 0, "bricks": 0, "wrong": 0, "reports": 0, "lost": 0}
+        self.figures = {"cases": 0, "failures": 0, "bricks": 0, "wrong": 0, "reports": 0, "lost": 0}
         self._began = time.ticks_ms()
 
     @property
@@ -43,7 +45,7 @@ class Tally:
 
     def case(self, name, function, *terms):
         """Run one case; whatever it raises is a failure."""
-        self._figures["cases"] += 1
+        self.figures["cases"] += 1
         try:
             function(*terms)
         except Broken as e:
@@ -52,15 +54,19 @@ class Tally:
             self.fail(name, "%s: %s" % (type(e).__name__, e), "other")
 
     def fail(self, name, text, kind):
-        self._figures["failures"] += 1
-        if kind in self._figures:
-            self._figures[kind] += 1
-        if self._figures["failures"] <= 20:
+        self.figures["failures"] += 1
+        if kind in self.figures:
+            self.figures[kind] += 1
+        if self.figures["failures"] <= 20:
             print("bad %s:%d:%s: %s" % (self._label(), self._bits, name, text))
+
+    def add(self, key):
+        """Count one more of something."""
+        self.figures[key] = self.figures.get(key, 0) + 1
 
     def most(self, key, value):
         """Note the highest value of a figure."""
-        self._figures[key] = max(self._figures.get(key, 0), value)
+        self.figures[key] = max(self.figures.get(key, 0), value)
 
     def counted(self, ops, expected):
         """The number of places is a property of the firmware."""
@@ -73,10 +79,10 @@ class Tally:
 
     def tell(self):
         """Print the figures; -> whether all is well."""
-        self._figures["seconds"] = "%.1f" % (time.ticks_diff(time.ticks_ms(), self._began) / 1000)
-        figures = " ".join("%s=%s" % item for item in self._figures.items())
+        self.figures["seconds"] = "%.1f" % (time.ticks_diff(time.ticks_ms(), self._began) / 1000)
+        figures = " ".join("%s=%s" % item for item in self.figures.items())
         print("faults: row=%s part=%s bits=%d %s" % (self._row, self._part, self._bits, figures))
-        return not self._figures["failures"]
+        return not self.figures["failures"]
 
 
 def main(row, part, share, seed, *more):
