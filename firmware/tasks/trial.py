@@ -47,7 +47,7 @@ class Trial:
         running = self._running
         log.info("fota", "version %s is on trial, start %d", running["version"], running["tries"])
         verdict = None
-        since = 0  # clock.uptime_ms() from which it has been the same
+        since = 0  # clock.uptime_ms() from which the time counts: while others are to blame it does not
         while True:
             self._look()
             fault = self._fault()
@@ -56,7 +56,7 @@ class Trial:
                 return
             now = clock.uptime_ms()
             before, verdict = verdict, self._judge(fault)
-            if before and verdict != before:
+            if before and verdict[0] < before[0]:
                 since = now
             if now - since >= verdict[0] * 1000 or now >= _OUTAGE_S * 1000:
                 break
@@ -92,10 +92,12 @@ class Trial:
 
     def _judge(self, fault):
         """-> (seconds that it may stay like this, why the version is given up then; None: it gets another try)."""
-        if fault == "queue" or (fault == "memory" and self._free is not None):
-            return _GATE_S, fault
         state = self._state
         linked = state.link.is_set()
+        if fault == "queue" or (fault == "memory" and self._free is not None):
+            return _GATE_S, fault
+        if fault == "memory" and linked:
+            return _SILENCE_S, fault  # nobody knows: errands have not let go of it yet
         problem, level = state.problem or (state.link_error, _SOCKETS)
         code = getattr(problem, "code", 0)
         if isinstance(problem, AuthError) or code in _REFUSALS:
