@@ -66,6 +66,9 @@ _CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-defla
 _ERRORS = {"refused-once": (15, 1), "refused-until-restart": (40, 1), "worn-out": (60, 1), "bad-block": (5, 1),
            "read-flip": (10, 1)}  # fmt: skip
 
+_SCENARIOS = {"proved": (10, 1), "brown-out": (10, 1), "never-proved": (15, 1), "given-up": (10, 1),
+              "proved-alone": (10, 1), "never-proved-alone": (10, 1)}  # fmt: skip
+
 ROWS = (
     Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),
     Row("P2", "more cuts while it recovers", "the same", {"small": (60, 1), "rollback": (60, 1), "lossy": (60, 1)}),
@@ -78,7 +81,7 @@ ROWS = (
     Row("I1", "image faults", "refused before the pointer moves", **_pytest("tests/faults/images.py")),
     Row("I2", "bad behaviour", "rolled back in 3 starts, digest refused, reason right",
         **_pytest("tests/integration/test_bad_images.py")),
-    Row("A1", "ESP32 partitions", "cut at every operation", **_pytest("tests/faults/partitions.py")),
+    Row("A1", "ESP32 partitions", "old or new starts, whole; the update ends as without the cut", _SCENARIOS),
     Row("H1", "heap", "no brick down to the floor", **_pytest("tests/faults/heap.py")),
     Row("E1", "kill -9, end to end", "over DTLS through the modem, both word sizes", **_pytest("tests/faults/kill.py")),
 )  # fmt: skip

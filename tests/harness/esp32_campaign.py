@@ -38,8 +38,32 @@ _NEEDED = 3  # starts after a cut: finish the download, go back from a trial, st
 NEW_DIGEST = sha256(NEW_BUNDLE[64 : 64 + int.from_bytes(NEW_BUNDLE[8:12], "little")]).digest()[:16]
 
 
+# Deaths of the new image, what its health gate says, whether the bootloader goes back by itself, whether there may be
+# a second cut (else it would be one death too many), and the flash operations of the undisturbed update.
+SCENARIOS = {
+    "proved": (0, None, True, True, 55),
+    "brown-out": (1, None, True, False, 63),
+    "never-proved": (99, None, True, True, 67),
+    "given-up": (0, "unreached", True, True, 51),
+    "proved-alone": (0, None, False, True, 53),
+    "never-proved-alone": (99, None, False, True, 55),
+}
+
+
 class Broken(Exception):
-    """A promise was broken; the text says which."""
+    """A promise was broken; `kind`: bricks, wrong or other, the text says which."""
+
+    def __init__(self, text, kind="other"):
+        super().__init__(text)
+        self.kind = kind
+
+
+def node_of(name):
+    """The Node of a scenario."""
+    dies, reason, rollback, _, _ = SCENARIOS[name]
+    node = Node(rollback=rollback)
+    node.dies, node.reason = dies, reason
+    return node
 
 
 class _Link(Source):
@@ -116,7 +140,7 @@ class Node:
         if chip.is_cut:
             return None
         if index is None:
-            raise Broken("nothing starts")
+            raise Broken("nothing starts", "bricks")
         with self:
             try:
                 return self._application(index)
@@ -149,13 +173,13 @@ class Node:
         """What runs is one of the two images, whole, and is what it says. Checked without the code under test."""
         want = {"1.0.0": OLD, "1.1.0": NEW}[info["version"]]
         if self.board.content(index, 0, len(want)) != want:
-            raise Broken("%s starts with wrong content" % info["version"])
+            raise Broken("%s starts with wrong content" % info["version"], "wrong")
         if self.confirmed and (info["version"] != "1.1.0" or info["pending"]):
-            raise Broken("confirmed image is not the one that starts")
+            raise Broken("confirmed image is not the one that starts", "wrong")
         if info["pending"] and info["version"] != "1.1.0":
-            raise Broken("old image on trial")
+            raise Broken("old image on trial", "wrong")
         if info["version"] == "1.1.0" and not info["pending"] and bootsel.read(ROOT)["floor"] != 2:
-            raise Broken("new image stays without a proof")
+            raise Broken("new image stays without a proof", "wrong")
         if info["pending"] and not self.cuts and self.board.rollback and not self.faulty:
             if self.board.entry(self.board.active())[1] != PENDING:
                 raise Broken("marked as valid without a proof")
@@ -203,6 +227,7 @@ class Node:
         self.chip.record()
         self.expected = self.finish()
         self.expected_why = self.why
+        self.erases = self.chip.erases
         self._marks = self.link.marks
         self._tried_at = self.tried_at
         self.tape = Tape(self.chip, self._image, self.chip.log)
@@ -222,7 +247,7 @@ class Node:
         fetched again)."""
         ended = self.finish()
         if ended != self.expected:
-            raise Broken("ended with the %s image: %s" % (ended, self.why))
+            raise Broken("ended with the %s image: %s" % (ended, self.why), "wrong")
         return self.judge()
 
     def judge(self):
@@ -230,7 +255,7 @@ class Node:
         properly."""
         starts = self.starts
         if self.live() != self.expected:
-            raise Broken("does not stay")
+            raise Broken("does not stay", "wrong")
         with self:
             state = bootsel.read(ROOT)
         found = (state["active"], state["pending"], state["floor"], state["bad"])
@@ -249,20 +274,17 @@ class Node:
             raise Broken("%d bytes programmed twice" % self.chip.violations)
         return starts, again
 
-    def case(self, op, mode, seed=0, second=None):
-        """Cut at `op`, and at operation `second` of the recovery, too. -> (what broke or None, starts, again)."""
+    def attempt(self, op, mode, seed=0, second=None):
+        """Cut at `op`, and at operation `second` of the recovery, too -> (starts, bytes fetched again). Raises Broken."""
         self.put(op, mode, seed)
-        try:
-            if second is not None:
-                self.chip.cut(second, MODES[seed % 3], seed)
-                ended = self.finish()
-                self.chip.after_cut()
-                if ended:
-                    return (None,) + self.judge()
-                self.cuts = 2
-            return (None,) + self.recover()
-        except (Broken, OSError) as e:
-            return str(e), self.starts, 0
+        if second is not None:
+            self.chip.cut(second, MODES[seed % 3], seed)
+            ended = self.finish()
+            self.chip.after_cut()
+            if ended:
+                return self.judge()
+            self.cuts = 2
+        return self.recover()
 
     def campaign(self, kinds=1, step=1, every=False, second=0, stop_at_first=False, seed=1):
         """Cut the recorded update at every `step`th operation, in one mode each in turn, or in all with `every`, torn
@@ -271,21 +293,24 @@ class Node:
         -> {"ops", "cases", "failures": texts, "again": most bytes fetched again, "boots": most starts after one cut}
         """
         total = {"ops": self.record(), "cases": 0, "failures": [], "again": 0, "boots": 0}
-        for op, mode, kind, later in self._cases(total["ops"], kinds, step, every, second, seed):
-            broke, starts, again = self.case(op, mode, kind, later)
+        for cut in self.cases(total["ops"], kinds, step, every, second, seed):
             total["cases"] += 1
-            if later is None:
-                total["again"] = max(total["again"], again)
-                total["boots"] = max(total["boots"], starts)
-            if broke:
-                total["failures"].append("%s op %d kind %d then %s: %s" % (NAMES[mode], op, kind, later, broke))
+            try:
+                starts, again = self.attempt(*cut)
+            except (Broken, OSError) as e:
+                total["failures"].append("%s: %s" % (name(*cut), e))
                 if stop_at_first:
                     break
+                continue
+            if cut[3] is None:
+                total["again"] = max(total["again"], again)
+                total["boots"] = max(total["boots"], starts)
             if total["cases"] % 32 == 0:
                 gc.collect()
         return total
 
-    def _cases(self, ops, kinds, step, every, second, seed):
+    def cases(self, ops, kinds, step, every, second, seed):
+        """Yield the terms of attempt()."""
         for op in range(0, ops, step):
             for mode in MODES if every else MODES[op // step % 3 :][:1]:
                 for kind in range(kinds if mode == TORN else 1):
@@ -293,3 +318,15 @@ class Node:
         rng = Rng(seed)
         for _ in range(second):
             yield rng.below(ops), (BEFORE, TORN, AFTER)[rng.below(3)], rng.below(1000), rng.below(60)
+
+
+def name(op, mode, seed, second=None):
+    """A case as text, for repeating it."""
+    return "%d.%s.%d" % (op, NAMES[mode], seed) + ("" if second is None else "+%d" % second)
+
+
+def parse(text):
+    """The reverse of name()."""
+    first, _, second = text.partition("+")
+    op, mode, seed = first.split(".")
+    return int(op), NAMES.index(mode), int(seed), int(second) if second else None

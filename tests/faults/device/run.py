@@ -15,6 +15,7 @@ ROWS = {
     "P2": ("cuts", "again", "replay"),
     "P4": ("errors", "refused", "again"),
     "P5": ("errors", "full_disk", None),
+    "A1": ("partitions", "one", "replay"),
 }
 
 
