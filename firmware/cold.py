@@ -14,7 +14,7 @@ COLD = (
     ("cbor", "decode encode float64 deterministic floats rare"),
     ("cloud.exosite", "content dataports jobs"),
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),
-    ("cloud.thingsboard", "attributes chunks jobs"),
+    ("cloud.thingsboard", "attributes chunks jobs telemetry"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
     ("fota", "blocks fetch head image manifest partition partitions slots space trust unpack verify"),
     ("gnss", "agnss agnss_nrf91 agnss_ubx answer date download nmea offline pgps predictions walk"),

@@ -36,6 +36,8 @@ class PlainCloud:
     caps = frozenset((base.UPDATE,))
     package = ""
     verbs = {}
+    confirmable = True  # send measurements as CON, or as NON first
+    alone = 0  # so many records are still to be sent one by one, because a batch was refused
 
     def __init__(self, device_id, connect, token, versions=None, tuning=None):
         self.device_id = device_id

@@ -7,7 +7,7 @@
 import asyncio
 
 from harness.aio import run
-from harness.fakenet import ACK, CON, FakeEndpoint, message
+from harness.fakenet import ACK, CON, RST, FakeEndpoint, message
 
 _METHODS = {1: "GET", 2: "POST"}
 QUICK = {"ack_timeout_ms": 200, "separate_timeout_ms": 80, "linger_ms": 0}
@@ -33,6 +33,8 @@ class Platform:
         return _METHODS[seen.code] + " " + "/".join(path)
 
     def __call__(self, seen):
+        if not seen.code and seen.type == CON:  # a ping
+            return [seen.empty(RST)]
         if not seen.code:
             self.acknowledged.append(seen.mid)
             return []

@@ -7,20 +7,24 @@ from binascii import hexlify, unhexlify
 import coap
 from cloud import base, load
 from cloud.thingsboard import Cloud, chunks, jobs
-from harness.plainpeer import Platform, play
 from harness.rng import Rng, seed
-
-TOKEN = "A1B2C3D4E5F6G7H8I9J0"
-CREATED, CONTENT, BAD, UNAUTHORIZED, NOT_FOUND, BROKEN = 0x41, 0x45, 0x80, 0x81, 0x84, 0xA0
-IMAGE = bytes([(i * 7 + (i >> 8)) & 255 for i in range(5000)])
-SHARED = {
-    "fw_title": "app",
-    "fw_version": "1.2",
-    "fw_size": len(IMAGE),
-    "fw_checksum_algorithm": "SHA256",
-    "fw_checksum": "2639f4cb2639f4cb2639f4cb2639f4cb",
-}
-ID = "app/1.2/2639f4cb2639f4cb"
+from harness.thingsboard_kit import (
+    BAD,
+    BROKEN,
+    CONTENT,
+    CREATED,
+    ID,
+    IMAGE,
+    NOT_FOUND,
+    SHARED,
+    TOKEN,
+    UNAUTHORIZED,
+    code,
+    job,
+    platform,
+    serve,
+    session,
+)
 
 # The options and the payload of platforms.md 5, V4: behind the header and a token of two bytes.
 V4 = (
@@ -33,55 +37,6 @@ V1 = "b36170690276310d074131423243334434453546364737483849394a300974656c656d6574
 
 def after_token(seen):
     return hexlify(seen.data[4 + (seen.data[0] & 15) :]).decode()
-
-
-def created(seen):
-    return CREATED, b""
-
-
-def ok(seen):
-    return CONTENT, b'{"shared":{"fw_title":"app"}}'
-
-
-def code(number):
-    return lambda seen: (number, b"")
-
-
-def serve(image=IMAGE):
-    """/fw as 1.10 describes it, silence behind the end included."""
-
-    def chunk(seen):
-        query = dict([item.decode().split("=", 1) for item in seen.values(15)])
-        size, index = int(query["size"]), int(query["chunk"])
-        part = image[size * index : size * index + size]
-        return (CONTENT, part) if part else None
-
-    return chunk
-
-
-def platform(manner="con", **table):
-    """A Platform that takes everything; `attributes`, `telemetry`, `posted`, `fw` replace one function each."""
-    return Platform(
-        {
-            "GET api/v1/*/attributes": table.get("attributes", ok),
-            "POST api/v1/*/attributes": table.get("posted", created),
-            "POST api/v1/*/telemetry": table.get("telemetry", created),
-            "GET fw/*": table.get("fw", serve()),
-        },
-        TOKEN,
-        manner,
-    )
-
-
-def job(**changes):
-    found = {"id": ID, "title": "app", "version": "1.2", "size": len(IMAGE)}
-    found.update(changes)
-    return found
-
-
-def session(peer, verb, **how):
-    how.setdefault("versions", {"cver": "1.1.0"})
-    return play(Cloud, peer, verb, token=TOKEN, title="app", **how)
 
 
 class Parsing(unittest.TestCase):
@@ -311,6 +266,35 @@ class Reading(unittest.TestCase):
     def test_silence_behind_an_ack_ends(self):
         with self.assertRaises(coap.Timeout):
             self.read(platform(fw=lambda seen: None), (0, 512))
+
+
+    def test_a_path_that_drops_what_is_large(self):
+        """A chunk that never comes, while small answers do: half of it, in this session."""
+        whole = serve()
+
+        def narrow(seen):
+            size = int(seen.values(15)[2][5:])
+            return whole(seen) if size <= 256 else None
+
+        peer = platform("separate", fw=narrow)
+        tuning = {"ack_timeout_ms": 60, "max_retransmit": 1, "separate_timeout_ms": 60, "linger_ms": 0}
+        self.assertEqual(self.read(peer, (0, 64), (1024, 1500), tuning=tuning), [IMAGE[:64], IMAGE[1024:2524]])
+        sizes = [int(seen.values(15)[2][5:]) for seen in peer.seen[2:]]
+        self.assertEqual(sizes[:4], [64, 1024, 512, 256])
+        self.assertEqual(max(sizes[4:]), 256)
+
+    def test_silence_in_a_session_that_has_carried_as_much_is_not_the_size(self):
+        peer = platform("separate")
+
+        async def read(cloud):
+            mv = memoryview(bytearray(1024))
+            await cloud.update_read(job(), 0, mv)
+            peer.table["GET fw/*"] = lambda seen: None
+            with self.assertRaises(coap.Timeout):
+                await cloud.update_read(job(), 1024, mv)
+
+        session(peer, read)
+        self.assertEqual(len(peer.seen), 4)
 
 
 class Reporting(unittest.TestCase):

@@ -1,8 +1,8 @@
 """ThingsBoard over CoAP: the `cloud.base` contract mapped to the token form of its device API (platforms.md 1).
 
 There is no session: the access token is a segment of every path. What the platform knows of a device is telemetry,
-client attributes (the device writes them) and shared attributes (the server does). Here so far: firmware updates.
-RAM: the CoAP client while open.
+client attributes (the device writes them) and shared attributes (the server does). Here so
+far: measurements and firmware updates. RAM: the CoAP client while open.
 """
 
 from .. import base
@@ -13,10 +13,11 @@ class Cloud(PlainCloud):
     """See PlainCloud. `token`: the access token; `title`: the name under which firmware for this node is uploaded
     (fw_title), told to the platform together with versions["cver"]."""
 
-    caps = frozenset((base.UPDATE, base.STEPS))
+    caps = frozenset((base.PUBLISH, base.UPDATE, base.STEPS))
     package = "thingsboard"
     verbs = {
         "prove": "attributes",
+        "publish": "telemetry",
         "update_check": "jobs",
         "update_read": "chunks",
         "update_report": "jobs",
