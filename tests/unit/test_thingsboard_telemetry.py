@@ -1,5 +1,4 @@
-"""lib/cloud/thingsboard/telemetry: records of the journal as telemetry (platforms.md 1.6), batches, and what is done when
-one is not taken."""
+"""lib/cloud/thingsboard/telemetry: records as telemetry (platforms.md 1.6), batches, what is done when one is refused."""
 
 import json
 import unittest
