@@ -4,9 +4,9 @@ Every event carries the count of flash operations at which it happened, so that 
 cloud as it was then. Answers can get lost: what the node asked for has happened, and it does not know.
 """
 
-from cloud.base import FAILED, PUBLISH, REJECTED, SUCCEEDED, UPDATE
+from cloud.base import FAILED, PUBLISH, REJECTED, STEPS, SUCCEEDED, TIMED_OUT, UPDATE
 
-_TERMINAL = (SUCCEEDED, FAILED, REJECTED, "timed_out")
+_TERMINAL = (SUCCEEDED, FAILED, REJECTED, TIMED_OUT)
 _ETIMEDOUT = 110
 
 
@@ -14,7 +14,7 @@ class Cloud:
     """`image`: the bundle on offer; `head`: bytes of it before the payload; `loses(kind, n)`: whether the answer to
     event number n of that kind gets lost. `kept`: what the node's own queue has promised."""
 
-    caps = (PUBLISH, UPDATE)
+    caps = (PUBLISH, UPDATE, STEPS)
     confirmable = True
 
     def __init__(self, chip, image, head, loses=None):

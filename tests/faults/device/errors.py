@@ -100,6 +100,8 @@ def _places(part, node, seed):
     if part == "read-flip":
         rng = Rng(seed)
         return [(rng.below(node.chip.reads), rng.below(8)) for _ in range(_FLIPS)]
+    if part != "refused-once":
+        return [(i, i & 1) for i in range(node.chip.ops)]  # -ENOSPC and -EIO in turn
     return [(i, kind) for i in range(node.chip.ops) for kind in (0, 1)]
 
 

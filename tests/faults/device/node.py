@@ -15,7 +15,7 @@ import bootsel
 import clock
 import cold
 import log
-from cloud.base import FAILED, SUCCEEDED, CloudError
+from cloud.base import DOWNLOADED, FAILED, INSTALLING, STARTED, SUCCEEDED, VERIFIED, CloudError
 from config import Config
 from faults import payloads
 from faults.device.cloud import Cloud
@@ -27,10 +27,11 @@ from records import FlashError, Records, unpack
 from state import State
 
 ROOT = "/disk"
-ROUNDS = 8
+ROUNDS = 12
 LIVES = 9
 _SECTORS = 3
 _BATCH = 16
+_ORDER = (STARTED, DOWNLOADED, VERIFIED, INSTALLING, SUCCEEDED, FAILED)
 _GOOD = (SUCCEEDED, "FOTA update completed successfully")
 _BAD = (FAILED, "Update could not be validated")
 _NOW_MS = 1790000000000
@@ -54,36 +55,39 @@ class _Board:
     DEVICE_CLASS = CLASS
     NAME = "faults"
 
-    def feed_watchdog(self):
-        pass
+    def reset(self):
+        raise Restart
 
 
 class _Quiet:
     """gc and the heap's gauge, for modules that collect often: a large heap takes long."""
 
-    collect = mem_free = mem_alloc = mark = staticmethod(lambda *_: 0)
+    collect = mem_alloc = mark = staticmethod(lambda *_: 0)
+    mem_free = staticmethod(lambda: 1 << 20)
 
 
-class _App:
-    """What parts.update wants of firmware/app.py."""
+def make_app(node, info, journal):
+    """-> firmware/app.py's App without what it makes of modem, cloud and time; it has made good a cut-off report."""
+    import app
 
-    def __init__(self, node, info, journal):
-        self.root = ROOT
-        self.running = info
-        self.state = State()
-        self.config = Config(ROOT)
-        self.records = Records(journal, self.state, _BATCH)
-        self.cloud = node.cloud
-        self.heap = _Quiet
-        self.scratch = node.scratch
+    class Bare(app.App):
+        def __init__(self):
+            pass
 
-    def restart(self):
-        raise Restart
-
-    def part(self, name):
-        import parts
-
-        return getattr(parts, name)(self)
+    made = Bare()
+    made.root = ROOT
+    made.running = info
+    made.state = State()
+    made.state.health = 1 << 60  # no report of the heap: it would be one more record
+    made.state.link.set()
+    made.config = Config(ROOT)
+    made.records = Records(journal, made.state, _BATCH)
+    made.cloud = node.cloud
+    made.logbook = _Logbook()
+    made.heap = _Quiet
+    made.scratch = node.scratch
+    made._finish_report()
+    return made
 
 
 class _Logbook:
@@ -94,11 +98,13 @@ class _Logbook:
 def patch():
     """Put in place what stands around the firmware."""
     sys.modules["board"] = _Board()
+    import app
     import parts
+    import tasks.trial
     import tasks.update
     import tasks.uplink
 
-    for module in (parts, tasks.update, tasks.uplink):
+    for module in (app, parts, tasks.trial, tasks.update, tasks.uplink):
         module.gc = _Quiet
     cold.forget = lambda: None
     clock.now_ms = lambda: _NOW_MS
@@ -115,6 +121,7 @@ class Images:
         self.new = bundle(self.files["1.1.0"], "1.1.0", 2, packed)
         self.payload = sum(len(c) for _, c in self.files["1.1.0"]) if packed is None else len(packed)
         self.head = struct.unpack_from("<I", self.new, 8)[0] + 64 + 384
+        self.needed = self.payload + self.head + 64  # the header is read twice, the second time with what follows it
         self.blocks = {"small": 56, "big": 112}[size]
 
 
@@ -138,6 +145,7 @@ class Node:
         self.at_start = None  # called when the power is back, before anything is read
         self.spare_starts = 0  # starts that may fail: a fault that passes
         self.forgiving = False  # an OSError or MemoryError that comes through is a crash, and the node starts again
+        self.after_crash = None  # called with the node then
         self._mount(True)
         self._leave_factory()
         self.image = self.chip.save()
@@ -223,16 +231,26 @@ class Node:
                 raise
             self.spare_starts -= 1
             return False
+        except MemoryError:
+            if not self.forgiving:
+                raise
+            self._crashed()
+            return False
         try:
             return self._live(info)
         except (OSError, MemoryError):
             if not self.forgiving:
                 raise
+            self._crashed()
             return False
 
+    def _crashed(self):
+        if self.after_crash:
+            self.after_crash(self)
+
     def _live(self, info):
-        app = _App(self, info, self._journal())
-        before = app.records._journal._next
+        app = make_app(self, info, self._journal())
+        before = app.records.journal.next
         app.records.add("temp", before)
         if not app.state.lost:
             self.cloud.keep(before, before)
@@ -246,28 +264,25 @@ class Node:
             return False
 
     async def _visit(self, app):
-        """What the errands do, in their order, until there is nothing to do."""
+        """What the errands and the trial do, in their order, until there is nothing to do."""
+        trial = app.part("trial") if app.running["pending"] else None
         for _ in range(ROUNDS):
             for name in ("uplink", "update"):
                 try:
-                    await self._errand(app, name).visit()
+                    await app.part(name).visit()
                 except (OSError, CloudError, FlashError):
                     pass  # the link, or flash: errands try again
                 except Exception:
                     if not self.forgiving:
                         raise
-                    # A task that dies of it is started again (app._supervise).
+                    self._crashed()  # the task is started again (app._supervise)
+                if trial and not app.running.get("sound"):
+                    task = asyncio.create_task(trial.run())
+                    await asyncio.sleep(0)
+                    task.cancel()  # it would sleep now
             if self.cloud.terminal and not app.records.pending():
                 return True
         return False
-
-    def _errand(self, app, name):
-        if name == "uplink":
-            from tasks.uplink import Uplink
-
-            app.state.health = 1 << 60  # no report of the heap: it would be one more record
-            return Uplink(app.state, app.config, app.records, app.cloud, _Logbook(), _Quiet)
-        return app.part(name)
 
     def finish(self):
         """Live until nothing is left to do; -> how many lives that took."""
@@ -301,7 +316,7 @@ class Node:
             raise Broken("wrong", "ended with %s, %s" % (info["version"], state))
         self._judge_reports()
         self._judge_records(cuts)
-        again = max(0, self.cloud.fetched - self.images.payload - self.images.head)
+        again = max(0, self.cloud.fetched - self.images.needed)
         if again > cuts * BLOCK:
             raise Broken("other", "%d bytes fetched again" % again)
         if self.chip.violations:
@@ -313,9 +328,17 @@ class Node:
         told = self.cloud.terminal
         if not told or len(set(told)) != 1 or told[0][1] != state or not (told[0][2] or "").startswith(word):
             raise Broken("reports", "told %s" % (self.cloud.told,))
-        once = [value for name, value in self.in_journal() if name == "job" and value["state"] == state]
-        if once and len(once) != 1:
-            raise Broken("reports", "%d times in the journal" % len(once))
+        said = []
+        for report in self.cloud.told:
+            if report[1] not in said:
+                said.append(report[1])
+            elif report[1] != said[-1]:
+                raise Broken("reports", "%s again, after %s" % (report[1], said[-1]))
+        if said != [state for state in _ORDER if state in said]:
+            raise Broken("reports", "in the order of %s" % said)
+        kept = [value["state"] for name, value in self.in_journal() if name == "job"]
+        if kept != said:
+            raise Broken("reports", "the journal had %s, the cloud %s" % (kept, said))
 
     def in_journal(self):
         """-> [(name, value)] of all records that the journal's sectors still hold, acknowledged or not."""

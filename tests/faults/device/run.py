@@ -16,6 +16,8 @@ ROWS = {
     "P4": ("errors", "refused", "again"),
     "P5": ("errors", "full_disk", None),
     "A1": ("partitions", "one", "replay"),
+    "I1": ("images", "work", "again"),
+    "P7": ("handles", "unclean", "again"),
 }
 
 
