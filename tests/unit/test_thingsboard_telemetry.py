@@ -1,4 +1,4 @@
-"""lib/cloud/thingsboard/telemetry: records as telemetry (platforms.md 1.6), batches, what is done when one is refused."""
+"""lib/cloud/thingsboard: records as telemetry (platforms.md 1.6), batches, what is done when one is refused."""
 
 import json
 import unittest
