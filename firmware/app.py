@@ -15,7 +15,6 @@ import board
 import clock
 import cold
 import log
-from cloud.base import CloudError
 from config import Config
 from journal import Journal
 from logbook import Logbook
@@ -54,7 +53,6 @@ class App:
         self.cloud = self._make_cloud()
         self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart, self._room)
         self.receiver = None  # parts.locate: the board's own, once it is there
-        self._finish_report()
 
     def _start_log(self):
         """The console's level is a setting; the cloud's is the shadow's control section, which has alerts as well."""
@@ -72,19 +70,6 @@ class App:
             gc.collect()
         self.scratch = memoryview(bytearray(_SCRATCH))  # lent to the one errand that runs
         gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))
-
-    def _finish_report(self):
-        """A report that a power cut kept from the journal gets there now: before anything else may be appended."""
-        import store
-
-        file = self.root + "/data/job.json"
-        if store.exists(file):
-            from tasks.job import finish
-
-            try:
-                finish(file, self.records)
-            except CloudError as problem:
-                log.error("app", "%s", problem)
 
     def _make_modem(self):
         import modem

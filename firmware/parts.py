@@ -12,6 +12,7 @@ from micropython import const
 import board
 import cold
 import log
+from cloud.base import CloudError
 
 _PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
@@ -22,6 +23,7 @@ def tasks(app):
     from tasks.health import Health
     from tasks.sample import Sample
 
+    finish_report(app)
     state, config, records = app.state, app.config, app.records
     errands = (
         Errand("shadow", app.part),
@@ -38,6 +40,23 @@ def tasks(app):
     if app.running["pending"]:
         found.append(("trial", app.part("trial")))
     return found
+
+
+def _job_file(app):
+    return app.root + "/data/job.json"
+
+
+def finish_report(app):
+    """A report that a power cut kept from the journal gets there now: before anything else may be appended."""
+    import store
+
+    if store.exists(_job_file(app)):
+        from tasks.job import finish
+
+        try:
+            finish(_job_file(app), app.records)
+        except CloudError as problem:
+            log.error("update", "%s", problem)
 
 
 def shadow(app):
@@ -74,7 +93,7 @@ def update(app):
     def make_fetch(job, read, progress):
         return fetch(app, job, read, progress)
 
-    file = app.root + "/data/job.json"
+    file = _job_file(app)
     state, config, records, running = app.state, app.config, app.records, app.running
     return Update(state, config, app.cloud, records, make_slots, make_fetch, file, running, app.restart, app.heap)
 

@@ -40,7 +40,7 @@ class Records:
     """The journal seen as records; tells `state.records` when an uplink is worth its while."""
 
     def __init__(self, journal, state, batch):
-        self._journal = journal
+        self.journal = journal
         self._state = state
         self._batch = batch
 
@@ -49,7 +49,7 @@ class Records:
         flash will not take is lost, said, and counted in `state.lost`: None, and the node goes on."""
         seq = None
         try:
-            seq = self._journal.append(pack(ts_ms or clock.now_ms() or 0, name, value))
+            seq = self.journal.append(pack(ts_ms or clock.now_ms() or 0, name, value))
         except OSError as problem:
             self._state.lost += 1
             log.error("journal", "%s lost: %s", name, problem)
@@ -64,29 +64,14 @@ class Records:
             self.add("alert", {"type": kind, "value": value, "desc": text})
             self._state.records.set()
 
-    @property
-    def next(self):
-        """Sequence number of the next record."""
-        return self._journal.next
-
-    @property
-    def cursor(self):
-        """Sequence number of the last record that the cloud has accepted, or that was skipped or dropped."""
-        return self._journal.cursor
-
-    @property
-    def dropped(self):
-        """How many records a full ring has ever overwritten before they were sent."""
-        return self._journal.dropped
-
     def pending(self):
-        return self._journal.pending
+        return self.journal.pending
 
     def peek(self, count):
         """-> list of up to `count` records from the oldest that the cloud has not accepted. An entry that cannot be
         read back (a bug, or flash that lies) is skipped by the next ack, and said."""
         records = []
-        for seq, payload in self._journal.peek(count):
+        for seq, payload in self.journal.peek(count):
             try:
                 records.append(unpack(seq, payload))
             except ValueError:
@@ -96,7 +81,7 @@ class Records:
     def ack(self, seq):
         """The cloud has everything up to `seq`. Raises FlashError when that cannot be kept."""
         try:
-            self._journal.ack(seq)
+            self.journal.ack(seq)
         except OSError as problem:
             raise FlashError("cursor not kept: %s" % problem)
         if not self.pending():

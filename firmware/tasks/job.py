@@ -91,8 +91,8 @@ def tell(path, records, record, state, detail=None):
     neither; finish() does it then."""
     record["state"] = state
     record["detail"] = detail and detail[:_LONGEST]
-    record["seq"] = records.next
-    record["dropped"] = records.dropped
+    record["seq"] = records.journal.next
+    record["dropped"] = records.journal.dropped
     keep(path, record)
     value = {"id": record["id"], "state": state, "detail": record["detail"]}
     # Twice: the journal goes on in another sector, and a first one that was written after all has the same number.
@@ -105,7 +105,7 @@ def tell(path, records, record, state, detail=None):
 def finish(path, records):
     """-> the record on flash, or None. A report that was cut off, or that flash did not take, gets into the journal."""
     record = load(path)
-    if record and record["seq"] >= records.next:
+    if record and record["seq"] >= records.journal.next:
         tell(path, records, record, record["state"], record["detail"])
     return record
 
@@ -167,7 +167,7 @@ def _next(update, record, offered):
     """The job that we know of is still wanted: may it go on?"""
     if record["state"] in _ENDED:
         records = update.records
-        if record["seq"] <= records.cursor and record["dropped"] != records.dropped:
+        if record["seq"] <= records.journal.cursor and record["dropped"] != records.journal.dropped:
             log.warn("fota", "the journal may have lost how job %s ended: said again", record["id"][:8])
             _tell(update, record, record["state"], record["detail"])
             return None, 0

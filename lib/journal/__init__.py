@@ -34,9 +34,10 @@ class Journal:
     """The queue on block device `bdev` (2 sectors or more) for records of up to `max_payload` bytes; formats the
     device when it holds no journal. For one task at a time. Any call may raise OSError when the flash fails.
 
-    Attributes, to be read only: `cursor`, sequence number of the last acknowledged (or dropped) record, 0 at first;
-    `stream`, 32 random bits made at format (with its sequence number they identify a record anywhere); `dropped`, the
-    count of records ever lost to a full ring or to damage; `damaged`, dirty places met at start.
+    Attributes, to be read only: `next`, sequence number that the next record will get; `cursor`, that of the last
+    acknowledged (or dropped) record, 0 at first; `stream`, 32 random bits made at format (with its sequence number they
+    identify a record anywhere); `dropped`, the count of records ever lost to a full ring or to damage; `damaged`, dirty
+    places met at start.
     """
 
     def __init__(self, bdev, max_payload=512):
@@ -56,12 +57,7 @@ class Journal:
     @property
     def pending(self):
         """Number of records that are not acknowledged."""
-        return self._next - 1 - self.cursor
-
-    @property
-    def next(self):
-        """Sequence number that the next record will get."""
-        return self._next
+        return self.next - 1 - self.cursor
 
     def append(self, payload):
         """Store one record of 1 to max_payload bytes; returns its sequence number. Durable on return."""
@@ -69,9 +65,9 @@ class Journal:
         if not 0 < n <= self._max:
             raise JournalError("size")
         self._view[_FRAME_SIZE : _FRAME_SIZE + n] = payload
-        self._write(_RECORD, self._next, n)
-        self._next += 1
-        return self._next - 1
+        self._write(_RECORD, self.next, n)
+        self.next += 1
+        return self.next - 1
 
     def peek(self, count=16, max_bytes=1024):
         """Return up to `count` records [(seq, bytes)] from the cursor on, oldest first, `max_bytes` in all.
@@ -87,7 +83,7 @@ class Journal:
 
         Raises JournalError "cursor" for a record that was never appended.
         """
-        if seq >= self._next:
+        if seq >= self.next:
             raise JournalError("cursor")
         before = self.cursor
         if seq <= before:
@@ -139,7 +135,7 @@ class Journal:
         _check(self._bdev.ioctl(_ERASE, sector))
         number = self._number + 1
         head = self._head
-        struct.pack_into(_SECTOR, head, 0, _MAGIC, self.stream, number, self.cursor, self.dropped, self._next, 0)
+        struct.pack_into(_SECTOR, head, 0, _MAGIC, self.stream, number, self.cursor, self.dropped, self.next, 0)
         struct.pack_into("<I", head, 28, crc32(memoryview(head)[:28]) & 0xFFFFFFFF)
         _check(self._bdev.writeblocks(sector, head, 0))
         self._sector, self._number, self._at = sector, number, _SECTOR_SIZE
@@ -164,7 +160,7 @@ class Journal:
             head = self._header(sector)
             if head:
                 return sector, _SECTOR_SIZE, head[4]
-        return sector, self._size, self._next
+        return sector, self._size, self.next
 
     def _crc(self, n):
         return crc32(self._view[_FRAME_SIZE : _FRAME_SIZE + n], crc32(self._view[:8])) & 0xFFFFFFFF

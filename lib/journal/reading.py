@@ -21,7 +21,7 @@ def peek(self, count, max_bytes):
     records = []
     sector, at = self._read_sector, self._read_at
     seq = self.cursor + 1
-    while len(records) < count and seq < self._next:
+    while len(records) < count and seq < self.next:
         kind, found, n, at = frame(self, sector, at)
         if kind is None:
             sector, at, found = self._after(sector)

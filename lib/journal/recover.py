@@ -30,7 +30,7 @@ def recover(self):
     if newest is None:
         _begin(self)
         return
-    self.stream, self._number, self.cursor, self.dropped, self._next = newest
+    self.stream, self._number, self.cursor, self.dropped, self.next = newest
     self._oldest = oldest = _find_oldest(self)
     _scan(self)
     self._read_sector, self._read_at = oldest, _SECTOR_SIZE
@@ -49,7 +49,7 @@ def start_over(self):
 def _begin(self):
     self.stream = struct.unpack("<I", os.urandom(4))[0]
     self.dropped = self.cursor = self._number = 0
-    self._next = 1
+    self.next = 1
     self._oldest = self._read_sector = 0
     self._read_at = _SECTOR_SIZE
     self._sector = self._sectors - 1
@@ -78,13 +78,13 @@ def _scan(self):
         if found != at:
             self.damaged += 1
         if kind == _RECORD:
-            self._next = max(self._next, seq + 1)
+            self.next = max(self.next, seq + 1)
         else:
             # Not below the sector's header: making room for this very frame may have moved both on.
             self.cursor = max(self.cursor, seq)
             self.dropped = max(self.dropped, struct.unpack_from("<I", self._buf, _FRAME_SIZE)[0])
         at = found + _span(n)
-    self._next = max(self._next, self.cursor + 1)
+    self.next = max(self.next, self.cursor + 1)
     self._at = at
     if not is_blank(self, self._sector, at):
         self._at = self._size  # a torn write: never program over it

@@ -376,8 +376,8 @@ class _AckBeforeRecord(Journal):
     """Forgets that a sequence number must be durable first."""
 
     def append(self, payload):
-        seq = self._next
-        self._next += 1
+        seq = self.next
+        self.next += 1
         self._pending_payload, late = bytes(payload), getattr(self, "_pending_payload", None)
         if late is not None:
             self._view[journal._span(0) : journal._span(0) + len(late)] = late

@@ -182,7 +182,7 @@ class Mutants(Cuts):
 
     def test_appended_before_the_file_says_so(self):
         def tell(path, records, record, state, detail=None):
-            record.update(state=state, detail=detail, seq=records.next)
+            record.update(state=state, detail=detail, seq=records.journal.next)
             records.add("job", {"id": record["id"], "state": state, "detail": detail})
             job.keep(path, record)
 

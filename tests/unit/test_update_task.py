@@ -54,7 +54,7 @@ class Taking(Jobs):
         self.cloud.lose = (3, 5, 6)  # answers: to the report, to blocks
         self.assertTrue(self.node.live())
         self.assertEqual(self.node.states(), [STARTED])
-        self.assertEqual(self.node.records.cursor, 1)
+        self.assertEqual(self.node.records.journal.cursor, 1)
 
     def test_a_session_that_never_brings_a_block_is_not_tried_for_ever_at_once(self):
         self.node.script = [coap.Timeout("too large for this path")] * 1000
@@ -136,7 +136,7 @@ class Taking(Jobs):
         self.assertEqual(self.node.script, [])
         self.node.until_s(20000)
         self.assertEqual(self.node.states(), [STARTED, REJECTED])
-        self.assertEqual(self.node.records.cursor, 2)
+        self.assertEqual(self.node.records.journal.cursor, 2)
 
     def test_the_next_job_has_its_turn(self):
         second = dict(JOB)

@@ -86,7 +86,7 @@ def make_app(node, info, journal):
     made.logbook = _Logbook()
     made.heap = _Quiet
     made.scratch = node.scratch
-    made._finish_report()
+    made.part("finish_report")
     return made
 
 
