@@ -38,6 +38,10 @@ _MAX_LIVES = 5
 _path = list(sys.path)
 
 
+def _nothing(_step):
+    return False
+
+
 class Broken(Exception):
     """A promise was broken; the text says which."""
 
@@ -104,7 +108,7 @@ class Node:
         self.chip = self.disk.chip
         install_by_cable(self.disk, "a", _IMAGES["1.0.0"], _OLD)
         self.image = self.chip.save()
-        self.before = lambda step: None
+        self.before = _nothing
 
     def begin(self):
         self.chip.load(self.image)
@@ -177,7 +181,7 @@ class Node:
             self.words = "%s: %r" % (hit, e)
         finally:
             self.trap.open()
-            self.before = lambda step: None
+            self.before = _nothing
         gc.collect()  # now the finalisers of what was left open commit what it holds
         self._finish(fresh)
         return hit
@@ -290,6 +294,7 @@ def _held(node, fresh, held):
         return node.case(fresh)
     finally:
         node._finish = finish
+        held.clear()
 
 
 main()
