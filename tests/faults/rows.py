@@ -72,6 +72,8 @@ _SCENARIOS = {"proved": (10, 1), "brown-out": (10, 1), "never-proved": (15, 1), 
 ROWS = (
     Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),
     Row("P2", "more cuts while it recovers", "the same", {"small": (60, 1), "rollback": (60, 1), "lossy": (60, 1)}),
+    Row("P3", "kill -9 at every change to a file", "the same, on the host's file system",
+        {"update": (25, 1), "rollback": (30, 1)}),
     Row("P4", "flash that fails", "old or new, whole; reason reported; queue intact", _ERRORS),
     Row("P5", "full disk", "refused before anything goes; what fits is not refused after a cut", {"": (15, 1)}),
     Row("P7", "exceptions between open and close", "a collection later the state is the same; the update ends",

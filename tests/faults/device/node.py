@@ -249,8 +249,9 @@ class Node:
             self.after_crash(self)
 
     def _live(self, info):
-        app = make_app(self, info, self._journal())
-        before = app.records.journal.next
+        journal = self._journal()
+        app = make_app(self, info, journal)
+        before = journal.next
         app.records.add("temp", before)
         if not app.state.lost:
             self.cloud.keep(before, before)
