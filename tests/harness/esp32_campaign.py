@@ -3,7 +3,7 @@
 A Node is a simulated ESP32 (esp32sim.py) with the old image in ota_0. One life is one start: bootloader, partboot,
 and what the application would do. An undisturbed update is recorded; then each of its operations is cut in each mode,
 the node starts again until the update is done, and is held to its promises. MicroPython only: it needs littlefs2.
-RAM: twice 38 blocks of 4 KB, and those in use twice again, 450 KB.
+RAM: 29 blocks of 4 KB three times, and those in use, 400 KB.
 """
 
 import gc
@@ -87,17 +87,18 @@ class _Link(Source):
 
 class Node:
     """A board with the old image in ota_0 and a forerunner in ota_1. The parts under test can be others: `blocks`,
-    `partitions` (classes) and `select`. `dies`: the new image ends in a reset before it confirms, at so many of its
-    starts; `reason`: its health gate gives it up, with this word, instead of confirming."""
+    `partitions` (classes) and `select`; `files`: blocks of the file system. `dies`: the new image ends in a reset
+    before it confirms, at so many of its starts; `reason`: its health gate gives it up, with this word."""
 
-    def __init__(self, blocks=PartitionBlocks, partitions=Partitions, select=partboot.select, rollback=True):
+    def __init__(self, blocks=PartitionBlocks, partitions=Partitions, select=partboot.select, rollback=True,
+                 files=19):  # fmt: skip
         self._blocks = blocks
         self._partitions = partitions
         self._select = select
         self._path = list(sys.path)
         self.dies = 0
         self.reason = None
-        self.board = Esp32(BLOCKS, 28, rollback)
+        self.board = Esp32(BLOCKS, files, rollback)
         self.chip = self.board.chip
         self.board.flash(0, OLD)
         self.board.flash(1, OLDER)
@@ -275,7 +276,7 @@ class Node:
         return starts, again
 
     def attempt(self, op, mode, seed=0, second=None):
-        """Cut at `op`, and at operation `second` of the recovery, too -> (starts, bytes fetched again). Raises Broken."""
+        """Cut at `op`, and at operation `second` of the recovery: -> (starts, bytes fetched again). Raises Broken."""
         self.put(op, mode, seed)
         if second is not None:
             self.chip.cut(second, MODES[seed % 3], seed)
