@@ -69,7 +69,8 @@ def play(cloud_class, platform, job, **how):
             await asyncio.sleep_ms(20)  # what is to be acknowledged is
             await cloud.close()
 
-    result = run(all_of_it())
-    if endpoint.closed != 1:
-        raise AssertionError("the endpoint was closed %d times" % endpoint.closed)
-    return result
+    try:
+        return run(all_of_it())
+    finally:
+        if endpoint.closed != 1:  # also where open() failed
+            raise AssertionError("the endpoint was closed %d times" % endpoint.closed)
