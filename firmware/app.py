@@ -7,6 +7,7 @@ without a quiet hour restart the board.
 
 import asyncio
 import gc
+import os
 import sys
 
 from micropython import const
@@ -29,7 +30,8 @@ _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
 _RESIDENT = ("errands", "tasks.sample", "coap.client", "net.dtls", "modem.endpoint")
-_SCRATCH = const(7168)  # a block of an image, a part of assistance data; 7 KB because provisioning takes its place
+_SCRATCH = const(4096)  # a block of an image, a part of assistance data: one piece, made once
+_ROOMY = const(7168)  # for a start that provisions: that takes the place of it, and has once found it too small
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
 
 
@@ -41,8 +43,8 @@ class App:
     """Everything the node is made of; attributes are the parts, `run()` is its life."""
 
     def __init__(self, root, running):
-        self._settle_heap()
         self.root = root
+        self._settle_heap()
         self.running = running
         self.state = State()
         self.config = Config(root)
@@ -68,7 +70,13 @@ class App:
         for name in _RESIDENT:
             __import__(name)
             gc.collect()
-        self.scratch = memoryview(bytearray(_SCRATCH))  # lent to the one errand that runs
+        self.roomy = False
+        try:
+            os.remove(self.root + "/data/roomy")  # parts.roomy() has left it, for one start
+            self.roomy = True
+        except OSError:
+            pass
+        self.scratch = memoryview(bytearray(_ROOMY if self.roomy else _SCRATCH))  # lent to the one errand that runs
         gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))
 
     def _make_modem(self):
@@ -97,10 +105,13 @@ class App:
         )
 
     def _room(self, wanted):
-        """Give up the errands' buffer for something rare that needs its place (`wanted`), or make it again. A heap that
-        has no such piece any more has one after a restart."""
+        """Give up the errands' buffer for something rare that needs its place (`wanted`), or make it again; None: the
+        place was too small, and the next start has a larger one. A heap that has no such piece any more has one after
+        a restart."""
         self.scratch = None
         gc.collect()
+        if wanted is None and not self.roomy:
+            self.part("roomy")
         if not wanted:
             try:
                 self.scratch = memoryview(bytearray(_SCRATCH))

@@ -164,6 +164,11 @@ async def _provision(link, pin):
         link.room(True)
     try:
         await _provision_now(link, pin)
+    except MemoryError:
+        cold.forget()
+        if link.room:
+            link.room(None)  # restarts, once
+        raise
     finally:
         cold.forget()
         if link.room:
