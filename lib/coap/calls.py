@@ -1,6 +1,5 @@
-"""Calls that want no answer from the application's side of the peer: tell (RFC 7967), ping (RFC 7252 4.3) and narrow.
-
-client.py loads it for them; an application may drop it in between. No RAM of its own.
+"""Calls that want no answer from the application's side of the peer: tell (RFC 7967), ping (RFC 7252 4.3); and what
+to do about silence: narrow, again. client.py and download.py load it; an application may drop it in between. No RAM.
 """
 
 import time
@@ -12,7 +11,6 @@ from .exchange import limit_at
 
 _NO_RESPONSE = const(258)
 _NOTHING = const(26)  # RFC 7967 2.1: not interested in 2.xx, 4.xx, 5.xx
-_PING_MS = const(60000)
 _NARROWEST = const(2)  # szx: blocks of 64 bytes
 
 
@@ -54,6 +52,27 @@ async def narrow(client, szx):
     for all that follows; else it is the link: raises Timeout or OSError. -> False when nothing smaller can be tried."""
     if szx <= _NARROWEST:
         return False
-    await ping(client, _PING_MS)
+    await ping(client)
     client.szx = min(client.szx, szx - 1)
+    return True
+
+
+async def again(client, transfer):
+    """A Transfer ended with a Timeout: -> whether to fetch() on, because the peer is there. Blocks of a size that has
+    not come in this session are too large for the path, it seems, and smaller from now on; others are asked for once
+    more, and then smaller in this transfer. Raises as narrow() does."""
+    window = transfer.window
+    got = transfer.result.bytes
+    known = client.szx
+    if client.carried > 8 << window.szx and got != transfer.stuck:
+        await ping(client)
+    elif not await narrow(client, window.szx):
+        return False
+    else:
+        window.szx -= 1
+        if client.carried > 16 << window.szx:
+            client.szx = known
+    transfer.stuck = got
+    transfer.error = None
+    window.resume()
     return True

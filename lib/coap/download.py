@@ -81,20 +81,23 @@ async def get_blocks(
     once but in any order. by_offset names a block by the query offset=<bytes> and Block2 number 0, as /proxy of nRF
     Cloud understands it (facts/nrfcloud.md 12). The memoryview is valid during the call only; the sink must not wait.
     After an exception client.transfer.offset says from where to go on; `etag` (bytes, of the earlier Result) then makes
-    sure that it is still the same body. timeout_ms is per block. Blocks that do not come through for their size are
-    asked for in smaller ones, in this session (calls.narrow). Raises Timeout, Reset, ETagChanged, BadResponse,
-    Refused, OSError, ValueError (offset beyond 2^20 blocks), or what the sink raises.
+    sure that it is still the same body. timeout_ms is per block; without it one that does not come while the peer is
+    there is asked for again, in the end in smaller pieces (calls.again). Raises Timeout, Reset, ETagChanged,
+    BadResponse, Refused, OSError, ValueError (offset beyond 2^20 blocks), or what the sink raises.
     """
     if isinstance(query, str):
         query = (query,)
     head = (method, path, query, content_format, accept, options, True)
+    transfer = Transfer(client, head, payload, sink, min(szx, client.szx), offset, limit, etag, window)
+    transfer.limits(None, timeout_ms, by_offset)
+    client.transfer = transfer.result
     while True:
-        szx = min(szx, client.szx)
-        transfer = Transfer(client, head, payload, sink, szx, offset, limit, etag, window)
-        client.transfer = transfer.result
         try:
-            return await transfer.limits(None, timeout_ms, by_offset).fetch()
+            return await transfer.fetch()
         except Timeout:
-            # A block of more than half this size has come in this session: then it is not the size.
-            if client.carried > 8 << szx or transfer.result.bytes or not await client.narrow(szx):
+            if timeout_ms is not None:
+                raise
+            from .calls import again
+
+            if not await again(client, transfer):
                 raise

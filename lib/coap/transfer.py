@@ -77,7 +77,7 @@ class Transfer:
         self._expected = etag
         self._code = None
         self._echo = None
-        self._error = None
+        self.error = self.stuck = None  # why it ended; bytes delivered before the last Timeout
         self._wait_s = self._turns = 0
         self._buf = None
         self._event = asyncio.Event()
@@ -109,10 +109,10 @@ class Transfer:
         self.answered(ask, answer.code, memoryview(data), 0, at, len(data))
 
     async def fetch(self):
-        """Ask and deliver until the end, the limit or an error; the Result."""
+        """Ask and deliver until the end, the limit or an error; the Result. May be called again after an error."""
         window = self.window
         try:
-            while self._error is None:
+            while self.error is None:
                 if self._wait_s:
                     wait, self._wait_s = self._wait_s, 0
                     await asyncio.sleep(wait)
@@ -132,8 +132,8 @@ class Transfer:
             for ask in window.asks:
                 self._client.forget(ask)
             self.result.offset = max(self._start, window.frontier())
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self.result.end = window.at_end()
         return self.result
 
@@ -154,8 +154,8 @@ class Transfer:
     def fail(self, ask, error):
         """A block did not come, which ends the transfer; fetch() raises what the reader task cannot."""
         self.window.again(ask)
-        if self._error is None:
-            self._error = error
+        if self.error is None:
+            self.error = error
         self._event.set()
 
     def answered(self, ask, code, view, options_at, payload_at, n):
@@ -164,7 +164,7 @@ class Transfer:
         window.passed(ask)
         self._client.forget(ask)
         self._event.set()
-        if self._error is not None:
+        if self.error is not None:
             window.again(ask)
             return
         try:

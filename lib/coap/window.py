@@ -131,6 +131,13 @@ class Window:
         """Ask for this block once more."""
         self._hole(ask.at, ask.at + (16 << ask.szx))
 
+    def resume(self):
+        """After an error: what was under way is asked for once more."""
+        for ask in self.asks:
+            if ask.state in (_SENT, _ACKED):
+                ask.state = _DONE
+                self.again(ask)
+
     def whole(self):
         """The answer to one of the first asks is all that there is: the others are of no more use."""
         for ask in self.asks:

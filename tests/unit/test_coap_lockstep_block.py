@@ -128,6 +128,8 @@ class Get(Case):
             S ACK 2.05    mid=a tok=t block2=0/1/2 payload=0..64
             C CON GET fw  mid=b tok=u block2=1/0/2
             C again b
+            C CON         mid=c
+            C again c
         """, coap.Timeout, lambda client: download(client, szx=2), tuning=dict(HASTY, max_retransmit=1))  # fmt: skip
 
     def test_incomplete_with_ack(self):

@@ -56,9 +56,9 @@ class Encoding(unittest.TestCase):
             {"appId": "ALERT", "type": 7, "value": 3301, "desc": "battery low", "ts": 1631470795000},
         )
         self.assertEqual(json.loads(messages.alert((7, 0, "alert", {"type": "online"})))["seq"], 7)
-        words = ("died", "fault", "recovered", "x")
+        words = ("died", "fault", "recovered", "safe", "x")
         kinds = [json.loads(messages.alert((7, 0, "alert", {"type": word})))["type"] for word in words]
-        self.assertEqual(kinds, [100, 101, 102, 199])
+        self.assertEqual(kinds, [100, 101, 102, 103, 199])
 
     def test_a_log_line(self):  # 6.4
         self.assertEqual(
@@ -161,6 +161,15 @@ class Publishing(SessionTest):
         self.assertEqual(Client.asked[1:], ["msg/d2c/bulk", "ping", "msg/d2c/bulk", "msg/d2c/bulk"])
         self.assertTrue(sizes[0] > 512 >= sizes[1] == sizes[2], sizes)
         self.assertEqual(taken[0], taken[1])
+
+    def test_log_lines_that_are_not_answered_are_sent_in_smaller_messages(self):
+        async def job(cloud):
+            await cloud.logs([(i, None, 1, "link", "x" * 80) for i in range(6)])
+
+        self.play([AUTH, coap.Timeout("no answer")] + [Answer()] * 3, job)
+        bodies = [how["payload"] for path, how in Client.calls[1:] if path != "ping"]
+        self.assertEqual([len(json.loads(body)) for body in bodies], [6, 3, 3])
+        self.assertEqual(Client.asked[1:], ["msg/d2c/bulk", "ping", "msg/d2c/bulk", "msg/d2c/bulk"])
 
     def test_one_record_or_a_dead_link_is_the_links_fault(self):
         for script, count in (([coap.Timeout("no answer")], 1), ([coap.Timeout("no answer")] * 2, 60)):

@@ -147,10 +147,7 @@ async def publish(cloud, records):
     try:
         await send(cloud, topic, body, form, cloud.confirmable)
     except coap.Timeout:
-        szx = cloud.szx
-        while szx and 8 << szx >= len(body):
-            szx -= 1
-        if count == 1 or not await cloud.client.narrow(szx):
+        if count == 1 or not await _smaller(cloud, body):
             raise
         return await publish(cloud, records)
     except coap.Refused as refused:
@@ -167,6 +164,14 @@ async def publish(cloud, records):
     return count
 
 
+async def _smaller(cloud, body):
+    """Nothing answered `body`: -> whether the service is there, and messages are smaller now. Raises coap.Timeout."""
+    szx = cloud.szx
+    while szx and 8 << szx >= len(body):
+        szx -= 1
+    return await cloud.client.narrow(szx)
+
+
 def _alone(cloud):
     """One record of a refused batch has been dealt with."""
     if cloud.alone:
@@ -177,17 +182,20 @@ def _alone(cloud):
 
 async def logs(cloud, entries):
     """Verb of cloud.base: as few messages to msg/d2c/bulk as they fit in."""
-    room = 16 << cloud.szx
-    lines = []
-    used = 2
-    for entry in entries:
-        line = log_line(entry)
-        size = len(line.encode()) + 1
-        if lines and used + size > room:
-            await send(cloud, "d2c/bulk", ("[%s]" % ",".join(lines)).encode())
-            lines = []
-            used = 2
-        lines.append(line)
-        used += size
-    if lines:
-        await send(cloud, "d2c/bulk", ("[%s]" % ",".join(lines)).encode())
+    at = 0
+    while at < len(entries):
+        lines = []
+        used = 2
+        for entry in entries[at:]:
+            line = log_line(entry)
+            used += len(line.encode()) + 1
+            if lines and used > 16 << cloud.szx:
+                break
+            lines.append(line)
+        body = ("[%s]" % ",".join(lines)).encode()
+        try:
+            await send(cloud, "d2c/bulk", body)
+            at += len(lines)
+        except coap.Timeout:
+            if len(lines) == 1 or not await _smaller(cloud, body):
+                raise

@@ -11,6 +11,7 @@ import coap
 from cloud.base import AuthError
 
 _TEXT = const(0)
+_SZX = const(6)
 _TOKEN_LIFETIME_S = const(600)
 _PING_MS = const(20000)
 _DEFAULT_MAX_AGE_S = const(60)  # RFC 7252 5.10.5: what an absent Max-Age means
@@ -43,6 +44,8 @@ async def close(cloud, keep=False):
             pass  # the modem could not save it: it is gone then
     cloud.client = cloud.endpoint = None
     cloud.expires_ms = 0
+    if client:
+        cloud.tuning["szx"] = min(client.szx + 1, _SZX)  # what was too large for the path is not where the next begins
     if client or endpoint:
         await (client or endpoint).close()
 
