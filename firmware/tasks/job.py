@@ -88,25 +88,38 @@ def drop(path):
 
 def tell(path, records, record, state, detail=None):
     """The job has come to `state`: on flash, and on its way to the cloud, once. Raises CloudError when flash takes
-    neither; finish() does it then."""
+    neither; it is the caller's to come again, or finish()'s."""
+    journal = records.journal
     record["state"] = state
     record["detail"] = detail and detail[:_LONGEST]
-    record["seq"] = records.journal.next
-    record["dropped"] = records.journal.dropped
-    keep(path, record)
-    value = {"id": record["id"], "state": state, "detail": record["detail"]}
+    record["seq"] = journal.next
+    record["dropped"] = journal.dropped
+    try:
+        keep(path, record)
+    except base.CloudError:
+        if load(path) != record:  # flash that says no may have done it: then the number is taken
+            raise
+    _append(path, records, record)
+
+
+def _append(path, records, record):
+    value = {"id": record["id"], "state": record["state"], "detail": record["detail"]}
     # Twice: the journal goes on in another sector, and a first one that was written after all has the same number.
     if records.add("job", value) is None and records.add("job", value) is None:
         record["seq"] = _NEVER  # the number will be another record's
         keep(path, record)
-        raise base.CloudError("job %s: %s not kept" % (record["id"][:8], state))
+        raise base.CloudError("job %s: %s not kept" % (record["id"][:8], record["state"]))
 
 
 def finish(path, records):
     """-> the record on flash, or None. A report that was cut off, or that flash did not take, gets into the journal."""
     record = load(path)
-    if record and record["seq"] >= records.journal.next:
-        tell(path, records, record, record["state"], record["detail"])
+    if record:
+        number = records.journal.next
+        if record["seq"] == number:
+            _append(path, records, record)
+        elif record["seq"] > number:
+            tell(path, records, record, record["state"], record["detail"])
     return record
 
 
