@@ -98,6 +98,8 @@ class Node:
         self._path = list(sys.path)
         self.dies = 0
         self.reason = None
+        self.keys, self.device_class = KEY.modulus, CLASS
+        self.images = {"1.0.0": OLD, "1.1.0": NEW}
         self.board = Esp32(BLOCKS, files, rollback)
         self.chip = self.board.chip
         self.board.flash(0, OLD)
@@ -172,7 +174,7 @@ class Node:
 
     def _judge_start(self, index, info):
         """What runs is one of the two images, whole, and is what it says. Checked without the code under test."""
-        want = {"1.0.0": OLD, "1.1.0": NEW}[info["version"]]
+        want = self.images[info["version"]]
         if self.board.content(index, 0, len(want)) != want:
             raise Broken("%s starts with wrong content" % info["version"], "wrong")
         if self.confirmed and (info["version"] != "1.1.0" or info["pending"]):
@@ -201,8 +203,8 @@ class Node:
         part = self.board.partitions[index]
         store = self._blocks(part)
         fetch = Fetch(
-            ROOT, "job", len(self.link.image), self.link.read, KEY.modulus, CLASS, slots.floor, None, slots.bad,
-            slots.room, blocks=store, component="image",
+            ROOT, "job", len(self.link.image), self.link.read, self.keys, self.device_class, slots.floor, None,
+            slots.bad, slots.room, blocks=store, component="image",
         )  # fmt: skip
         try:
             manifest = await fetch.run()

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import click
 
+from . import appimage, keys, keys_command, selection
 from . import bundle as packing
-from . import keys, keys_command, selection
 from .bundle import BundleError
 
 _TRUST = "Key that nodes trust once they have confirmed this release, instead of theirs; up to 3 times."
+
+_IMAGE = "ESP32 app image to pack instead: for boards with app partitions, where the firmware is frozen into it."
 
 
 @click.command()
@@ -25,6 +27,7 @@ _TRUST = "Key that nodes trust once they have confirmed this release, instead of
 @click.option("--sequence", required=True, type=click.IntRange(1, 2**32 - 1), help="Release number; must grow.")
 @click.option("--board", default="unix", show_default=True, help="Folder below boards/.")
 @click.option("--modem", type=click.Choice(selection.FAMILIES), help="Another modem family than the board's.")
+@click.option("--image", "image_file", type=click.Path(path_type=Path), help=_IMAGE)
 @click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="RSA-3072 signing key, PEM.")
 @click.option("--new-key", is_flag=True, help="Make the key first; refuses to overwrite one.")
 @click.option("--trust", multiple=True, type=click.Path(path_type=Path), help=_TRUST)
@@ -33,17 +36,26 @@ _TRUST = "Key that nodes trust once they have confirmed this release, instead of
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle to write.")
 @click.option("--zip", "zip_file", type=click.Path(path_type=Path), help="Also write what nRF Cloud takes.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was made as a JSON document.")
-def bundle(version, sequence, board, modem, key_file, new_key, trust, min_from, no_deflate, out, zip_file, as_json):
-    """Compile the firmware for a board and pack it into a signed bundle."""
+def bundle(
+    version, sequence, board, modem, image_file, key_file, new_key, trust, min_from, no_deflate, out, zip_file, as_json
+):
+    """Compile the firmware for a board, or take a whole ESP32 image, and pack it into a signed bundle."""
+    if image_file and (modem or trust):
+        raise BundleError("--image is the whole firmware: --modem and --trust say what goes into a compiled one")
     try:
         if new_key:
             keys.make_key(key_file)
         key = keys_command.open_key(key_file)
-        files = packing.firmware_files(board, modem=modem)
+        packed = {"deflate": not no_deflate}
+        if image_file:
+            files, _ = appimage.files(image_file, board)
+            packed = {"component": appimage.COMPONENT}
+        else:
+            files = packing.firmware_files(board, modem=modem)
         if trust:
             files[packing.TRUST_FILE] = keys.trust_list(trust)
         terms = {"version": version, "sequence": sequence, "device_class": packing.device_class(board)}
-        image = packing.build_bundle(files, key=key, min_from=min_from, deflate=not no_deflate, **terms)
+        image = packing.build_bundle(files, key=key, min_from=min_from, **packed, **terms)
         out.write_bytes(image)
         if zip_file:
             zip_file.write_bytes(packing.nrfcloud_zip(image, f"godwit-{board}", version))
