@@ -80,7 +80,7 @@ class Uplink:
     async def _send(self, batch):
         """Send records from the first on; -> (how many are dealt with, how many of them the cloud took). One that
         cannot be read, or that the cloud will never take, is skipped, and said."""
-        seq, _, name, value = batch[0]
+        seq, ts_ms, name, value = batch[0]
         if name is None:
             log.error("uplink", "record %d cannot be read and is skipped", seq)
             return 1, 0
@@ -89,7 +89,7 @@ class Uplink:
             good += 1
         try:
             if name == "job":
-                await self._tell(value)
+                await self._tell(value, ts_ms)
                 return 1, 1
             taken = await self._cloud.publish(batch[:good])
         except RecordRefused as refused:
@@ -97,11 +97,11 @@ class Uplink:
             return 1, 0
         return taken, taken
 
-    async def _tell(self, job):
+    async def _tell(self, job, ts_ms):
         """How a firmware job stands. One that the cloud has no place for any more is refused for good."""
         if UPDATE not in self._cloud.caps:
             raise RecordRefused("no jobs here")
-        await self._cloud.update_report(job["id"], job["state"], job["detail"])
+        await self._cloud.update_report(job["id"], job["state"], job["detail"], ts_ms)
         log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
 
     async def _send_log(self):

@@ -40,8 +40,9 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
                                    given now without a network, ready for agnss_inject(); or None        (PREDICT)
     update_check()                 -> the job waiting for this device, or None                             (UPDATE)
     update_read(job, offset, mv)   fill `mv` with the image from `offset` -> bytes read, short at its end  (UPDATE)
-    update_report(id, state, detail)  tell how job `id` stands: one of the states below and a text, or None. A state
-                                   that the platform has no word for is not sent. The same again, after a lost answer,
+    update_report(id, state, detail, ts_ms)
+                                   tell how job `id` stands: one of the states below, a text or None, and since when
+                                   (ms, 0: not known). A state that the platform has no word for is not sent. The same again, after a lost answer,
                                    changes nothing there; RecordRefused: it will never take this (the job is gone, or
                                    has ended already)                                                      (UPDATE)
     provision(node)                have the service's commands run by `node` (below), in sessions of its own; no other

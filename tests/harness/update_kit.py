@@ -81,7 +81,7 @@ class Cloud:
     async def update_read(self, job, offset, mv):
         return self._answered(len(mv))
 
-    async def update_report(self, job_id, state, detail=None):
+    async def update_report(self, job_id, state, detail=None, ts_ms=0):
         if self.refuse:
             raise self.refuse.pop(0)
         self.told.append((job_id, state, detail))

@@ -102,6 +102,13 @@ class States(unittest.TestCase):
         for state, word in words:
             self.assertEqual(jobs.status(ID, state)["fw_state"], word)
 
+    def test_each_state_has_a_row_of_its_own_and_the_same_again_is_the_same_row(self):
+        way = (base.STARTED, base.DOWNLOADED, base.VERIFIED, base.INSTALLING, base.SUCCEEDED)
+        at = [jobs.status(ID, state, None, 1631470795000)["ts"] - 1631470795000 for state in way]
+        self.assertEqual(at, [0, 1, 2, 3, 4])
+        told = jobs.status(ID, base.FAILED, "x", 5)
+        self.assertEqual(told, {"ts": 10, "values": {"fw_state": "FAILED", "fw_error": "x"}})
+
     def test_updated_tells_what_runs_and_failed_tells_why(self):
         self.assertEqual(
             jobs.status("a/b/1.2/00", base.SUCCEEDED, "done"),

@@ -57,7 +57,7 @@ async def update_check(cloud):
     return make(wanted.replace(",", " "), found, cloud.versions.get("cver", ""), values.get("fw_result"))
 
 
-async def update_report(cloud, label, state, detail=None):
+async def update_report(cloud, label, state, detail=None, ts_ms=0):
     """Verb of cloud.base. Between the start and the end nothing is said: reports may come within one second."""
     try:
         if state in _TERMINAL:

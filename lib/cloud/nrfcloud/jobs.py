@@ -98,7 +98,7 @@ async def update_check(cloud):
     return parse(answer.payload)
 
 
-async def update_report(cloud, job_id, state, detail=None):
+async def update_report(cloud, job_id, state, detail=None, ts_ms=0):
     """Verb of cloud.base: PATCH fota/exec/{jobId}. The service knows the start of a job and its end, and no step."""
     if state not in _STATUS:
         return

@@ -31,7 +31,7 @@ _WANTED = (
 _DIGITS = const(16)  # of the checksum in a job's id
 _BAD_REQUEST = const(0x80)
 
-# In the order of the platform's own convention; it has no word for a package that the node refuses to take.
+# There is no word for a package that the node refuses to take.
 _STATES = {
     STARTED: "DOWNLOADING",
     DOWNLOADED: "DOWNLOADED",
@@ -42,7 +42,9 @@ _STATES = {
     REJECTED: "FAILED",
     TIMED_OUT: "FAILED",
 }
-_TERMINAL = ("UPDATED", "FAILED")
+# In the order of the platform's own convention. Two states of one millisecond would be one row: each gets its own.
+_ORDER = ("DOWNLOADING", "DOWNLOADED", "VERIFIED", "UPDATING", "UPDATED", "FAILED")
+_TERMINAL = _ORDER[-2:]
 
 
 def parse(found, title, version):
@@ -79,8 +81,8 @@ def parse(found, title, version):
     }
 
 
-def status(label, state, detail=None):
-    """-> the telemetry that tells a neutral `state` of the job `label`."""
+def status(label, state, detail=None, ts_ms=0):
+    """-> the telemetry that tells a neutral `state` of the job `label` since `ts_ms` (0: not known)."""
     word = _STATES[state]
     values = {"fw_state": word}
     if word == "UPDATED":
@@ -88,7 +90,7 @@ def status(label, state, detail=None):
         values.update(current(title, version))
     elif word == "FAILED":
         values["fw_error"] = detail or state
-    return values
+    return {"ts": ts_ms + _ORDER.index(word), "values": values} if ts_ms else values
 
 
 async def update_check(cloud):
@@ -96,13 +98,13 @@ async def update_check(cloud):
     return parse(await read(cloud, _WANTED), cloud.title, cloud.versions.get("cver", ""))
 
 
-async def update_report(cloud, label, state, detail=None):
-    """Verb of cloud.base. That the job has ended is noted first: writing it twice does no harm, telemetry would."""
-    values = status(label, state, detail)
+async def update_report(cloud, label, state, detail=None, ts_ms=0):
+    """Verb of cloud.base. The same again is the same row there, if its time is known. That the job has ended is noted
+    first, which may be done twice in any case."""
     try:
-        if values["fw_state"] in _TERMINAL:
+        if _STATES[state] in _TERMINAL:
             await post(cloud, "attributes", {_ENDED: label})
-        await post(cloud, "telemetry", values)
+        await post(cloud, "telemetry", status(label, state, detail, ts_ms))
     except coap.Refused as refused:
         if refused.code == _BAD_REQUEST:
             raise RecordRefused(str(refused))

@@ -88,5 +88,5 @@ class Cloud:
         self._happen("read", n)
         return n
 
-    async def update_report(self, job_id, state, detail=None):
+    async def update_report(self, job_id, state, detail=None, ts_ms=0):
         self._happen("report", job_id, state, detail)
