@@ -2,7 +2,7 @@
 
 `run(root, running)` is called by the boot selector with the flash's mount point ("" on a board) and what it started.
 Every task runs under a supervisor that restarts it with back-off and counts its deaths; six restarts of one task
-without a quiet hour restart the board.
+without a quiet hour restart the board, and boards that do little else end in safe mode (bootsafe.py).
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class App:
             gc.collect()
         self.roomy = False
         try:
-            os.remove(self.root + "/data/roomy")  # parts.roomy() has left it, for one start
+            os.remove(self.root + "/data/roomy")  # life.roomy() has left it, for one start
             self.roomy = True
         except OSError:
             pass
@@ -111,12 +111,12 @@ class App:
         self.scratch = None
         gc.collect()
         if wanted is None and not self.roomy:
-            self.part("roomy")
+            self.live("roomy")
         if not wanted:
             try:
                 self.scratch = memoryview(bytearray(_SCRATCH))
             except MemoryError:
-                self.restart()
+                self.restart("memory")
 
     async def _session(self, name, *terms):
         """One of session.py's two jobs. Its code, and what it took (handshake, signing), is gone when it is done: the
@@ -130,16 +130,24 @@ class App:
         return made
 
     def part(self, name):
-        """-> the part `name` of parts.py, made now."""
+        """-> the part `name` of parts.py, made now. The code goes at once, but for what the part needs."""
         import parts
 
-        return getattr(parts, name)(self)
+        made = getattr(parts, name)(self)
+        sys.modules.pop("parts", None)
+        return made
 
-    def restart(self):
-        """Restart the board; does not return. What this start has taken of the heap is kept: an update ends so."""
-        log.info("app", "restart")
-        if clock.now_ms() is not None:
-            self.records.add("heap", self.state.heap_peak)
+    def live(self, name, *terms):
+        """-> what `name` of life.py says. The code goes at once."""
+        import life
+
+        made = getattr(life, name)(self, *terms)
+        sys.modules.pop("life", None)
+        return made
+
+    def restart(self, reason=None, said=""):
+        """Restart the board; does not return. By decision, unless `reason` (of bootsel.REASONS) is what went wrong."""
+        self.live("restart", reason, said)
         board.reset()
 
     async def run(self):
@@ -148,14 +156,12 @@ class App:
             "app", "godwit %s on %s, slot %s, %d bytes of heap free",
             self.running["version"], board.NAME, self.running["slot"], gc.mem_free(),
         )  # fmt: skip
-        if self.running["fault"]:
-            log.error("app", "the active slot did not start (%s): this is the other one", self.running["fault"])
         self._start()
         await clock.keep()
 
     def _start(self):
         # Not in run(): its frame, which waits for ever, would keep a task that ends, as tasks/trial does.
-        for name, task in self.part("tasks"):
+        for name, task in self.live("tasks"):
             asyncio.create_task(self._supervise(name, task))
 
     async def _supervise(self, name, task):
@@ -170,7 +176,8 @@ class App:
                 clock.leave()
                 return
             except Exception as error:  # the one place that may: a task must not take the node with it
-                log.error("app", "task %s died: %s: %s", name, type(error).__name__, error)
+                said = "task %s died: %s: %s" % (name, type(error).__name__, error)
+                log.error("app", "%s", said)
                 sys.print_exception(error)
             cold.forget()  # what it had loaded when it died
             gc.collect()
@@ -178,11 +185,12 @@ class App:
                 deaths = 0
                 backoff.reset()
             deaths += 1
+            self.state.died_ms = clock.uptime_ms()
             self.state.restarts[name] = self.state.restarts.get(name, 0) + 1
             await clock.sleep(backoff.next())
             self._report_death(name, deaths)
             if deaths > _MAX_DEATHS:
-                self.restart()
+                self.restart("crashed", said)
 
     def _report_death(self, name, deaths):
         """An alert, some time after: what the task died of may have hindered this, too."""

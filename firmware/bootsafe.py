@@ -8,6 +8,7 @@ does one on trial, which has its tries. At most two small writes a start. RAM: 1
 """
 
 import os
+import sys
 import time
 from binascii import crc32
 
@@ -126,8 +127,14 @@ def reset():
 
 
 def crashed(running, error):
-    """The application has ended with `error`, which ends no application: say so, remember it, and reset."""
-    said = "%s: %s" % (type(error).__name__, error)
+    """The application has ended with `error`, or without one (None): say so, remember it, and reset. Ctrl-C is no end
+    of that kind: it leads to the prompt."""
+    if isinstance(error, KeyboardInterrupt):
+        print("godwit: stopped at the terminal; a reset goes on")
+        return
+    said = "%s: %s" % (type(error).__name__, error) if error else "nothing left to run"
+    if error:
+        sys.print_exception(error)
     print("godwit: the application ended:", said)
     try:
         fail(running["root"], running, "crashed", said)

@@ -9,7 +9,7 @@ milliseconds of flash reads. Boards that freeze the code or run it from ROMFS lo
 import sys
 
 COLD = (
-    ("", "bootsafe bootsel es256 jwt parts schema session shadow store"),
+    ("", "bootsafe bootsel es256 jwt life parts schema session shadow store"),
     ("at", "bursts expected recover tty"),
     ("cbor", "decode encode float64 deterministic floats rare"),
     ("cloud.exosite", "content dataports jobs"),
@@ -26,7 +26,7 @@ COLD = (
     ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
     ("modem.sim7080", "cells files gnss secure sockets steps verbs waking xtra"),
     ("net", "handshake"),
-    ("tasks", "job ladder locate offline place plan provision rise search shadow trial update uplink"),
+    ("tasks", "job ladder locate offline place plan provision rise safe search shadow trial update uplink"),
 )
 
 

@@ -20,7 +20,8 @@ from tasks import LINK_ERRORS, twice
 _DAY_S = const(86400)  # longest that a busy cloud can send us away for
 _MOMENT_S = const(10)
 _TRIES = const(5)  # without room
-_RETRY_S = const(600)  # when a visit ended in a way nobody foresaw
+_RETRY_S = const(600)  # when a visit ended in a way nobody foresaw; doubled each time, so that the node lives with it
+_DOUBLINGS = const(7)
 
 
 class Errand:
@@ -33,7 +34,7 @@ class Errand:
         self.patience_s = patience_s
         self.early = early
         self.due_ms = 0
-        self.unfinished = False  # a visit ended in a way nobody foresaw
+        self.unfinished = 0  # visits in a row that ended in a way nobody foresaw
         self.backoff = Backoff(30, 3600)
 
 
@@ -63,20 +64,21 @@ class Errands:
                 await self._wait(wait_s)
                 continue
             busy = self._state.visiting = True
-            errand.due_ms = clock.uptime_ms() + _RETRY_S * 1000
-            errand.unfinished = True
+            errand.due_ms = clock.uptime_ms() + (_RETRY_S << min(errand.unfinished, _DOUBLINGS)) * 1000
+            errand.unfinished += 1
             try:
                 delay_s = await twice(self._state, errand.name, self._visit, errand)
             except MemoryError as problem:  # not at once: that was tried
                 if errand.backoff.attempts >= _TRIES:
-                    raise  # a heap that has no room any more may have some after a restart (app.py)
+                    errand.unfinished = 0  # not to be lived with: a heap without room may have some after a restart,
+                    raise  # to which often enough leads (app.py)
                 delay_s = errand.backoff.next()
                 log.error(errand.name, "%s; again in %d s", problem, delay_s)
             finally:
                 self._state.visiting = False
                 cold.forget()
                 gc.collect()
-            errand.unfinished = False
+            errand.unfinished = 0
             errand.due_ms = clock.uptime_ms() + delay_s * 1000
 
     async def _rest(self):

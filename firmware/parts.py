@@ -1,62 +1,19 @@
 """The errands and what they need, put together when they are due. Loaded then, forgotten after (cold.py).
 
-Each function takes the App and returns one part; `shadow`, `uplink`, `locate` and `update` are errands, `tasks` is
-called once.
+Each function takes the App and returns one part; `shadow`, `uplink`, `locate` and `update` are errands.
 """
 
 import gc
 import sys
 
-from micropython import const
-
 import board
 import cold
 import log
-from cloud.base import CloudError
-
-_PATIENCE_S = const(600)  # rather an assisted fix ten minutes later than a cold search now
 
 
-def tasks(app):
-    """-> list of (name, task) that live as long as the node; the order is the order of starting."""
-    from errands import Errand, Errands
-    from tasks.health import Health
-    from tasks.sample import Sample
-
-    finish_report(app)
-    state, config, records = app.state, app.config, app.records
-    errands = (
-        Errand("shadow", app.part),
-        Errand("uplink", app.part, early=state.records),
-        Errand("locate", app.part, patience_s=_PATIENCE_S),
-        Errand("update", app.part),
-    )
-    found = [
-        ("health", Health(state, config, board.feed_watchdog)),
-        ("sample", Sample(state, config, records, board.sensors())),
-        ("link", app.link),
-        ("errands", Errands(state, errands, app.cloud.release)),
-    ]
-    if app.running["pending"]:
-        found.append(("trial", app.part("trial")))
-    return found
-
-
-def _job_file(app):
+def job_file(app):
+    """-> path of the record of the firmware job in hand (tasks/job)."""
     return app.root + "/data/job.json"
-
-
-def finish_report(app):
-    """A report that a power cut kept from the journal gets there now: before anything else may be appended."""
-    import store
-
-    if store.exists(_job_file(app)):
-        from tasks.job import finish
-
-        try:
-            finish(_job_file(app), app.records)
-        except CloudError as problem:
-            log.error("update", "%s", problem)
 
 
 def shadow(app):
@@ -93,7 +50,7 @@ def update(app):
     def make_fetch(job, read, progress):
         return fetch(app, job, read, progress)
 
-    file = _job_file(app)
+    file = job_file(app)
     state, config, records, running = app.state, app.config, app.records, app.running
     return Update(state, config, app.cloud, records, make_slots, make_fetch, file, running, app.restart, app.heap)
 
@@ -113,19 +70,23 @@ def _trust(app):
 
 
 def slots(app):
-    """-> lib/fota Slots, or Partitions on a board that has them, with the boot selector: a factory file beside the
-    slots, not on the path while we run."""
+    """-> lib/fota Slots, or Partitions on a board that has them, with the boot selector."""
     running = dict(app.running)
-    sys.path.append(app.root or "/")
-    try:
-        running["selector"] = __import__("bootsel")
-    finally:
-        sys.path.pop()
+    running["selector"] = factory(app, "bootsel")
     if hasattr(board, "partition"):
         return _whole("partitions").Partitions(app.root, running, board.partition())
     from fota.slots import Slots
 
     return Slots(app.root, running)
+
+
+def factory(app, name):
+    """-> a factory file: beside the slots, and not on the path while we run."""
+    sys.path.append(app.root or "/")
+    try:
+        return __import__(name)
+    finally:
+        sys.path.pop()
 
 
 def _limits(app):
@@ -181,23 +142,3 @@ def _room(app, manifest):
 def _settle():
     cold.forget()
     gc.collect()
-
-
-def roomy(app):
-    """The next start keeps a larger buffer (App._room). Does not return, unless flash fails."""
-    try:
-        open(app.root + "/data/roomy", "wb").close()
-    except OSError as problem:
-        log.error("app", "no room, and flash keeps nothing: %s", problem)
-        return
-    app.restart()
-
-
-def trial(app):
-    from tasks.trial import Trial
-
-    def give_up(reason):
-        slots(app).roll_back(reason)
-        app.restart()
-
-    return Trial(app.state, app.running, app.records, app.restart, give_up)

@@ -35,6 +35,7 @@ class State:
         self.heap_peak = 0  # tasks.health: most bytes seen in use after a collection
         self.health = 0  # tasks.uplink: clock.uptime_ms() from which the next report of it is due
         self.restarts = {}  # supervisor: task name -> how often it died
+        self.died_ms = 0  # supervisor: clock.uptime_ms() of the last death
 
     def fail(self, error):
         """A request found the link dead: tell tasks.link why. Safe to call more than once."""

@@ -10,10 +10,12 @@ import sys
 import vfs
 
 sys.path.insert(0, __file__.rpartition("/")[0] or ".")
-import machine  # in place of the port's own; stays in sys.modules, like a frozen module, when sys.path is rewritten
+import machine  # noqa: F401  in place of the port's own; stays in sys.modules, like a frozen module, when sys.path is rewritten
 
 import flashdev  # the same
 
+if os.getenv("GODWIT_WARP") == "1":
+    import skip  # noqa: F401
 if os.getenv("GODWIT_MODEM"):
     import modempower  # noqa: F401  the same
 
@@ -29,7 +31,9 @@ def _run(name):
 vfs.mount(vfs.VfsLfs2(flashdev.filesystem(os.getenv("GODWIT_FLASH"))), ROOT)
 os.chdir(ROOT)
 sys.path[:] = [ROOT, ".frozen"]
-_run("boot.py")
 if os.getenv("GODWIT_WARP") == "1":
-    sys.modules["bootsafe"].sleep_ms = machine.skip_ms
+    _run("boot.py")
+    sys.modules["bootsafe"].sleep_ms = sys.modules.pop("skip").skip_ms
+else:
+    _run("boot.py")
 _run("main.py")

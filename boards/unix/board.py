@@ -133,7 +133,7 @@ def wifi():
 
 def feed_watchdog():
     """The selector has started it, with the longest period that tasks/health may need."""
-    machine.WDT(timeout=_FEED_MS).feed()
+    machine.WDT(timeout=_FEED_MS)  # making it again feeds it
 
 
 def reset():

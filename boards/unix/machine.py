@@ -1,59 +1,32 @@
-"""`machine` of the desk: reset, reset cause and watchdog, with the names that boards have. Like a frozen module.
+"""What the boot selector needs of `machine`, on the desk. Stays in sys.modules, in place of the port's own, which has
+none of it; small, because on boards it is in ROM.
 
 The watchdog is alarm(2), whose signal ends the process as hardware would: no exception, nothing flushed. It runs in
-real time, so that time which a warped desk skips is none to it. Whoever restarts the process says in GODWIT_RESET how
-the last one ended (`tools/godwit/day/node.py`); without it, the power has come. GODWIT_WDT_S replaces the watchdog's
-period, for tests. The port's own `machine` (pins, memory) is hidden.
+real time, so that time which a warped desk skips is none to it; making it again feeds it. GODWIT_WDT_S replaces its
+period, for tests. Whoever restarts the process says in GODWIT_RESET, as one of these numbers (a hard reset is 2), how
+the last one ended (`tools/godwit/day/node.py`); without it, the power has come.
 """
 
 import os
-import time
 
-import ffi
+PWRON_RESET = 1
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
 
-PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
 
-_CAUSES = {"power": PWRON_RESET, "hard": HARD_RESET, "watchdog": WDT_RESET, "deepsleep": DEEPSLEEP_RESET}
-_RESET_STATUS = 3  # whoever started us starts us again
-_SLEEP_STATUS = 4  # and, after this one, with GODWIT_RESET=deepsleep
+def _call(name, number):
+    import ffi
 
-_libc = ffi.open("libc.so.6")
-_exit = _libc.func("v", "_exit", "i")
-_alarm = _libc.func("I", "alarm", "I")
+    ffi.open("libc.so.6").func("I", name, "I")(number)
 
 
 def reset_cause():
-    return _CAUSES.get(os.getenv("GODWIT_RESET"), PWRON_RESET)
+    return int(os.getenv("GODWIT_RESET") or 1)
 
 
 def reset():
-    """End the process as a reset ends a start: no finaliser closes, and so commits, a file that is half written."""
-    _exit(_RESET_STATUS)
+    _call("_exit", 3)  # no finaliser closes, and so commits, a file that is half written
 
 
-def deepsleep(ms=0):
-    """What wakes up begins anew. The desk does not sleep."""
-    _exit(_SLEEP_STATUS)
-
-
-class WDT:
-    """One for all: making another sets its period."""
-
-    def __init__(self, id=0, timeout=5000):
-        self._s = int(os.getenv("GODWIT_WDT_S") or 0) or (timeout + 999) // 1000
-        self.feed()
-
-    def feed(self):
-        _alarm(self._s)
-
-
-def skip_ms(ms):
-    """time.sleep_ms of a desk that skips time (GODWIT_WARP): the world's clock is moved, by our half of it."""
-    path = os.getenv("GODWIT_WORLD")
-    if path:
-        with open(path, "r+b") as world:
-            world.seek(8)
-            ours = int.from_bytes(world.read(8), "little") + ms
-            world.seek(8)
-            world.write(ours.to_bytes(8, "little"))
-    time.sleep_ms(min(ms, 1))
+def WDT(timeout):
+    _call("alarm", int(os.getenv("GODWIT_WDT_S") or timeout // 1000))

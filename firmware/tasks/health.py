@@ -6,6 +6,9 @@ in use, so that the peak is what the node needs and not what garbage happened to
 The watchdog is fed every `_LOOK_S`, by this task, which shows that the event loop turns, and only while there is real
 progress: an uplink within the last three periods while the link is up, the planned steps of recovery while it is not.
 A link without an uplink for so long is taken down, which climbs a rung (modems.md 5.1).
+
+A start that was counted as one that may end badly (bootsafe.py) has proved itself when an uplink was accepted and no
+task died for `_QUIET_MS`: the time after which the supervisor forgives a death, so that none can always come after it.
 """
 
 import gc
@@ -17,6 +20,7 @@ import coap
 
 _LOOK_S = const(900)
 _PERIODS_MS = const(3000)  # three, in ms a second
+_QUIET_MS = const(3600000)  # as in app.py
 
 
 class Heap:
@@ -35,18 +39,27 @@ class Heap:
 
 
 class Health:
-    """`feed()`: the watchdog's food."""
+    """`feed()`: the watchdog's food; `part("prove")` -> whether it is written that this start has proved itself; None
+    when nobody wants to know."""
 
-    def __init__(self, state, config, feed):
+    def __init__(self, state, config, feed, part=None):
         self._state = state
         self._config = config
         self._feed = feed
+        self._part = part
 
     async def run(self):
         while True:
             if self._alive():
                 self._feed()
+            if self._part and self._is_proved() and self._part("prove"):
+                self._part = None
             await clock.sleep(_LOOK_S)
+
+    def _is_proved(self):
+        """Not while an errand is visited: the heap is its own then."""
+        state = self._state
+        return state.sent and not state.visiting and clock.uptime_ms() - state.died_ms >= _QUIET_MS
 
     def _alive(self):
         """-> whether there is progress; a link that brings none is taken down."""

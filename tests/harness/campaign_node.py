@@ -137,7 +137,7 @@ class Node:
 
     def started(self):
         """What the boot selector would have started: it has its own tests, and tests/faults runs it."""
-        return {"version": "1.0.0", "slot": "a", "pending": False, "fault": None}
+        return {"version": "1.0.0", "slot": "a", "pending": False, "fault": None, "path": str(self.root / "a")}
 
     async def run(self):
         """Live until cancelled."""

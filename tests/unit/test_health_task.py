@@ -39,6 +39,48 @@ class Watching(Node):
         self.assertTrue(len(self.fed) >= 96, len(self.fed))
         self.assertTrue(self.state.link.is_set())
 
+    def prove(self, seconds, answers, *others):
+        """-> seconds at which a start was said to have proved itself; `answers`: whether flash took it, in turn."""
+        proved = []
+
+        def prove(name):
+            self.assertEqual(name, "prove")
+            proved.append(clock.uptime_ms() // 1000)
+            return answers[len(proved) - 1]
+
+        task = Health(self.state, self.settings, lambda: None, prove)
+        together(task.run(), self.uplinks(), *others, until=lambda: clock.uptime_ms() >= seconds * 1000)
+        return proved
+
+    def test_a_start_has_proved_itself_once_after_an_uplink_and_a_quiet_hour(self):
+        self.state.link.set()
+        self.state.sent = True
+        self.assertEqual(self.prove(8 * HOUR_S, [True]), [3600])
+
+    def test_not_without_an_uplink(self):
+        self.state.link.set()
+        self.assertEqual(self.prove(8 * HOUR_S, []), [])
+
+    def test_again_when_flash_did_not_take_it(self):
+        self.state.link.set()
+        self.state.sent = True
+        self.assertEqual(self.prove(8 * HOUR_S, [False, False, True]), [3600, 4500, 5400])
+
+    def test_not_beside_an_errand(self):
+        self.state.link.set()
+        self.state.sent = self.state.visiting = True
+        self.assertEqual(self.prove(8 * HOUR_S, []), [])
+
+    def test_never_while_a_task_dies_often_enough_to_restart_the_board(self):
+        async def dying():
+            while True:
+                await clock.sleep(3500)  # six times of that, and app.py restarts the board
+                self.state.died_ms = clock.uptime_ms()
+
+        self.state.link.set()
+        self.state.sent = True
+        self.assertEqual(self.prove(48 * HOUR_S, [], dying()), [])
+
     def test_a_link_that_brings_nothing_is_taken_down_after_three_periods(self):
         self.state.link.set()
         self.watch(4 * HOUR_S, self.uplinks(HOUR_S // 2))

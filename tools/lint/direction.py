@@ -46,9 +46,11 @@ ARROWS = {
     "board": {"at", "flashdev", "gnss", "log", "modempower", "net"},
     "flashdev": set(),
     "modempower": set(),
-    "_boot": {"boot", "flashdev", "machine", "main", "modempower"},
+    "_boot": {"boot", "flashdev", "machine", "main", "modempower", "skip"},
     "machine": set(),
+    "skip": set(),
     "mkflash": {"flashdev"},
+    "life": None,
     "parts": None,
     "session": None,
     "app": None,  # the composition root knows everything
