@@ -322,6 +322,19 @@ def test_who_is_not_accepted(start):
                 refused(device, expression, "AuthError")
 
 
+def test_a_report_that_is_sent_again_is_one_row(start):
+    """After a cut between the answer and the journal's cursor: the time of the state makes it the same row."""
+    with platform("thingsboard") as side:
+        side.assign(bytes(5000), "1.1.0")
+        device = start("thingsboard", side.server.port)
+        device.do("node.check()")
+        before = len(side.device.rows)
+        for _ in range(2):
+            device.do("node.cloud.update_report(node.job['id'], 'failed', 'why', 1763000000000)")
+        assert side.told() == ["FAILED", "FAILED"]
+        assert len(side.device.rows) == before + 2  # fw_state and fw_error
+
+
 def test_a_link_instead_of_bytes(start):
     """A package that is only a URL is refused before anything is fetched, and reported as failed."""
     with platform("thingsboard") as side:
