@@ -44,7 +44,7 @@ def lives(device, most=6):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bits", ["64", "32"], ids=["mp64", "mp32"])
 def test_to_the_end(backend, bits, start):
-    """Assigned, downloaded, installed, restarted into, confirmed, and each state told once, through a link that loses."""
+    """Assigned, downloaded, installed, restarted into, confirmed; each state told once, through a link that loses."""
     with platform(backend) as side, Impairment(("127.0.0.1", side.server.port), seed=seed(41), loss=0.03) as link:
         device = start(backend, link.port, bits)
         assert lives(device) == [["1.0.0", "idle", False]]
