@@ -27,9 +27,9 @@ from fota.image import parse_header
 from fota.manifest import parse
 from fota.partition import head_of, other_of, slot_of, text
 
-_BLOCK_SIZE = const(4096)
 _HEADER_SIZE = const(64)
 _LAST_TRY = const(5)
+_UNKNOWN_S = const(600)  # for start(), should this not come to its end
 _DAMAGED = const(3)  # index into bootsel.REASONS
 _SWITCHES = const(3)  # how often an image that is not the active one gives way to it before it runs itself
 
@@ -38,6 +38,7 @@ def select(root, part, reset):
     """Return `info`, as bootsel.select() does, of the image that runs, and leave it to bootsel.start(); or restart
     into the other one with `reset()`, a hard reset that does not return. `part`: esp32.Partition of what runs."""
     sys.path[:] = [".frozen"]
+    bootsel.wait_s = _UNKNOWN_S
     state = bootsel.read(root)
     hung = bootsafe.ended()[1]
     slot = slot_of(part)
@@ -60,7 +61,7 @@ def select(root, part, reset):
         if not state["pending"]:
             _settled(root, state, slot, found, other, reset)
     trial = state["pending"] == slot
-    if not trial:
+    if state["n"] and not trial:  # without a record we do not know what this is: it may be an image that cannot read it
         _mark(part)
     bootsel.wait_s, _, facts = bootsafe.count(root, state, trial, tried)
     bootsel.info = {

@@ -232,6 +232,15 @@ class LifeTest(NodeTest):
         found = info["version"], info["sequence"], info["pending"], info["digest"]
         self.assertEqual(found, ("9.9-cable", 0, False, bytes(16)))
 
+    def test_an_image_that_cannot_read_the_flash_does_not_stay(self):
+        self.node.live()
+        board = self.node.board
+        self.assertEqual(board.boot(), 1)
+        info = partboot.select(ROOT, self.part[1], None)  # nothing is mounted there
+        sys.path[:] = self.path
+        self.assertEqual((info["version"], info["pending"]), ("1.1.0", False))
+        self.assertEqual((board.boot(), self.node.finish()), (0, "new"))
+
     def test_one_partition_only_runs(self):
         self.node.board.single = True
         self.node.board.boot()
