@@ -23,7 +23,7 @@ def campaign(workdir, bits, kills, seed, *, board=0.0, updates=0, doomed=(7,), s
     """One campaign; -> the Fire when it is over."""
 
     async def burn():
-        async with Rig(workdir, bits, HEAP << 10, seed=seed, **more) as rig:
+        async with Rig(workdir, bits, HEAP << 10 if bits == 32 else None, seed=seed, **more) as rig:
             fire = Fire(rig, seed, say, board)
             await fire.run(kills, updates, doomed)
             return fire

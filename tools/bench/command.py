@@ -1,4 +1,4 @@
-"""`godwit bench`, `make bench`: measure, print, and with the full set write RESULTS.md and MODEM.md."""
+"""`godwit bench`, `make bench`: measure, print, and with the full set write RESULTS.md, MODEM.md and UPDATE.md."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ import click
 
 from godwit.places import BUILD, REPO
 
-from . import codec, downloads, memory, modem, modem_tables, report
+from . import codec, downloads, fota, fota_tables, memory, modem, modem_tables, report
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 MODEM = Path(__file__).with_name("MODEM.md")
+UPDATE = Path(__file__).with_name("UPDATE.md")
 _PROGRAMS = ("micropython64", "micropython32", "coap-client")
-PARTS = ("codec", "cbor", "memory", "downloads", "modem")
+PARTS = ("codec", "cbor", "memory", "downloads", "modem", "update")
+_OWN_PAGES = {"modem", "update"}
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A small set in 1 to 2 minutes; writes no page.")
-@click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; modem writes its own page.")
+@click.option("--only", multiple=True, type=click.Choice(PARTS), help="Only this part; modem and update write pages.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page here in any case.")
 @click.option("--quiet", is_flag=True, help="No line after each download.")
 def bench(quick, only, output, quiet):
@@ -34,11 +36,14 @@ def bench(quick, only, output, quiet):
     say = (lambda _: None) if quiet else (lambda line: click.echo(line, err=True))
     parts = only or PARTS
     broken = False
-    if set(parts) - {"modem"}:
+    if set(parts) - _OWN_PAGES:
         broken = _others(quick, only, parts, output, say)
     if "modem" in parts:
         alone = set(parts) == {"modem"}
         broken = _modem(quick, only, output if alone else None, say) or broken
+    if "update" in parts:
+        alone = set(parts) == {"update"}
+        broken = _update(quick, only, output if alone else None, say) or broken
     if broken:
         raise click.exceptions.Exit(1)
 
@@ -83,6 +88,19 @@ def _modem(quick, only, output, say):
     if target:
         _write(target, report.page(_command(quick, only), facts, tables, modem_tables.TITLE))
     return any(outcome.why for outcome in found.outcomes)
+
+
+def _update(quick, only, output, say):
+    """The update part, which has a page of its own. -> whether an update failed."""
+    started = time.monotonic()
+    found = fota.measure(fota.QUICK if quick else fota.FULL, say)
+    facts, tables = _facts(quick, only) + fota_tables.facts(found), fota_tables.tables(found)
+    _conclude(started, facts, tables)
+    target = output or (None if quick else UPDATE)
+    if target:
+        _write(target, report.page(_command(quick, only), facts, tables, fota_tables.TITLE))
+    outcomes = [*found.outcomes, *found.idle.values()]
+    return any(not outcome.good for outcome in outcomes if outcome.job.who == fota.OURS)
 
 
 def _conclude(started, facts, tables):

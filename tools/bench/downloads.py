@@ -114,12 +114,13 @@ def jobs_of(plan: Plan) -> tuple[list[Job], list[Job]]:
 
 
 @contextlib.contextmanager
-def server(size: int):
-    """The aiocoap server with a body of `size` bytes; its port."""
+def server(size: int, files: dict[str, Path] | None = None):
+    """The aiocoap server with a body of `size` bytes, and `files` by name; its port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     command = [sys.executable, "-m", "bench.server", str(port), str(size)]
+    command += [f"{name}={path}" for name, path in (files or {}).items()]
     running = subprocess.Popen(command, env=python_env(), stdout=subprocess.PIPE, text=True)
     try:
         if running.stdout.readline() != "ready\n":

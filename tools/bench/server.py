@@ -1,9 +1,10 @@
 """The server of the downloads: aiocoap with a stateless Block2 resource, as its fileserver has. A process of its own.
 
-    python -m bench.server PORT SIZE        prints "ready"
+    python -m bench.server PORT SIZE [NAME=FILE ..]        prints "ready"
 
 /fw has an ETag on every block and keeps nothing between two of them; ?offset=N serves the body from byte N on, with
 block numbers counted from there, as nRF Cloud's /proxy does. /tiny is one datagram, to learn how long a client starts.
+/NAME is the content of FILE, served in the same way.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import contextlib
 import hashlib
 import signal
 import sys
+from pathlib import Path
 
 import aiocoap
 from aiocoap import resource
@@ -53,9 +55,11 @@ class Tiny(resource.Resource):
         return aiocoap.Message(payload=b"1", code=aiocoap.CONTENT)
 
 
-async def _serve(port, size):
+async def _serve(port, size, files):
     site = resource.Site()
     site.add_resource([PATH], Image(body(size)))
+    for name, _, path in (word.partition("=") for word in files):
+        site.add_resource([name], Image(Path(path).read_bytes()))
     site.add_resource(["tiny"], Tiny())
     context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", port), transports=["udp6"])
     stop = asyncio.Event()
@@ -67,4 +71,4 @@ async def _serve(port, size):
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+        asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
