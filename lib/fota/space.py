@@ -25,10 +25,14 @@ def room(root, other, manifest):
     """Raise InstallError "space" unless download and unpacked image of `manifest` fit; may raise OSError.
 
     littlefs gives every file at least one block and every folder two. What the slot `other` and an older download
-    hold now counts as free: both go before their successors come.
+    hold now counts as free: both go before their successors come, and none before this has been asked.
     """
+    if not store.exists(folder(root) + "/head"):
+        discard(root)  # begun and cut off: it is of no use, and counts
     stat = os.statvfs(root or "/")
     block, free = stat[1], stat[4]
+    if free > stat[2]:
+        free = 0  # MicroPython 1.25 counts the blocks of each folder twice; what goes below zero comes out huge
     free += blocks(root + "/" + other, block) + blocks(folder(root), block)
     download = manifest.count + 4  # folder, head and its temporary
     need = download + manifest.flash_blocks + 1 + _SPARE_BLOCKS  # and MANIFEST
