@@ -16,7 +16,7 @@ COLD = (
     ("cloud.nrfcloud", "assist ground_fix jobs messages needs predict proxy provision session shelf state"),
     ("cloud.thingsboard", "attributes chunks jobs telemetry"),
     ("coap", "calls download numbers observe options response settle transfer upload window writer"),
-    ("fota", "blocks fetch head image manifest partition partitions slots space trust unpack verify"),
+    ("fota", "blocks fetch head image manifest partition partitions slots space table trust unpack verify"),
     ("gnss", "agnss agnss_nrf91 agnss_ubx answer date download nmea offline pgps predictions walk"),
     ("gnss", "ublox_session ublox_verbs ubx ubx_need ubx_stream"),
     ("journal", "reading recover"),

@@ -2,9 +2,8 @@
 
 Pure: bytes and numbers in, a Manifest or a ManifestError out; no files, no clock. The format is in README.md beside
 this file; it follows RFC 9124 (signed sequence number, vendor class, precursor, digest, size, block hashes). Its
-CBOR is a fixed subset in a fixed order, read here item by item, because the file table decoded at once would cost
-150 bytes a file: it is checked and unpacked row by row. Called by head.py (from the cloud) and slots.py (from
-flash). RAM: what image.py keeps.
+CBOR is a fixed subset in a fixed order, read item by item (table.py), because the file table decoded at once would
+cost 150 bytes a file. Called by head.py. RAM: what image.py keeps.
 """
 
 from hashlib import sha256
@@ -13,20 +12,17 @@ from micropython import const
 
 from fota import ManifestError
 from fota.image import BLOCK_SIZE, HEADER_SIZE, MANIFEST_MAX, Manifest, parse_header  # noqa: F401
+from fota.table import NAME_CHARS, check_code, files, item, keys_of, rows, strange  # noqa: F401
 
 _SIZE_MAX = const(16777216)  # of the payload, and of the files in it
 _KEY_SIZE = const(384)  # RSA-3072
 _FILES_MAX = const(192)
 _HASH_CUT = const(16)
-_DEPTH = const(3)
 _PIECE = const(512)
-_PATH_MAX = const(48)
 _FORMAT = const(1)
-_FLAG_NATIVE = const(1)  # the bundle may hold .mpy files with machine code
 _FLAG_DEFLATE = const(2)  # the payload is one raw deflate stream of the files, window 4 KB
-_FLAGS_KNOWN = const(3)
+_FLAGS_KNOWN = const(3)  # and 1: machine code, see table.py
 
-_MAJOR = {int: 0, bytes: 2, str: 3, list: 4, dict: 5}  # RFC 8949 3.1
 # The manifest is a map of keys 1 to 13 in this order: (name, type, smallest, largest) value or length.
 _FIELDS = (
     ("format", int, _FORMAT, _FORMAT),
@@ -45,8 +41,7 @@ _FIELDS = (
 )
 _FILES = const(10)  # index of the file table in _FIELDS
 
-_NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
-_VERSION_CHARS = _NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VERSION_CHARS = NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def load(header, source, keys):
@@ -109,9 +104,9 @@ class Part:
 def parse(source, digest):
     """Return the Manifest in `source` (a file, or a Part of one), whose SHA-256 is `digest`; raises ManifestError."""
     manifest = Manifest(digest)
-    for i in _keys(source):
+    for i in keys_of(source, len(_FIELDS)):
         name, kind, low, high = _FIELDS[i]
-        value = _item(source, kind, high, "field", name)
+        value = item(source, kind, high, "field", name)
         if not low <= (value if kind is int or kind is list else len(value)) <= high:
             raise ManifestError("field", name)
         if i == _FILES:
@@ -120,7 +115,7 @@ def parse(source, digest):
             setattr(manifest, name, value)
     if source.read(1):
         raise ManifestError("fields")
-    if _strange(manifest.version, _VERSION_CHARS) or _strange(manifest.device_class, _NAME_CHARS):
+    if strange(manifest.version, _VERSION_CHARS) or strange(manifest.device_class, NAME_CHARS):
         raise ManifestError("field", "version")
     if manifest.flags & _FLAG_DEFLATE:
         if manifest.component != "app":
@@ -139,7 +134,7 @@ def _survey(manifest, source, count):
     total = 0
     before = ""
     stems = []  # files whose names the next paths begin with: none of them may be a folder of one
-    for path, size, _ in _rows(source, count):
+    for path, size, _ in rows(source, count):
         total += size
         if total > _SIZE_MAX:
             raise ManifestError("files")
@@ -176,98 +171,3 @@ def check(manifest, device_class, floor, bad=(), component="app"):
         raise ManifestError("sequence", manifest.sequence)
     if floor < manifest.min_from:
         raise ManifestError("precursor", manifest.min_from)
-
-
-def check_code(manifest, path, start):
-    """Refuse a .mpy file (first bytes `start`) of another format, or with machine code nobody announced."""
-    if not path.endswith(".mpy"):
-        return
-    if len(start) < 4 or start[0] != 0x4D or start[1] != 6:
-        raise ManifestError("mpy", path)
-    # Bits 2..5 of the third byte name the architecture of native code (MicroPython's mpyfiles documentation).
-    if start[2] & 0x3C and not manifest.flags & _FLAG_NATIVE:
-        raise ManifestError("native", path)
-
-
-def _strange(text, allowed):
-    """True when `text` has a character outside `allowed`."""
-    for c in text:
-        if c not in allowed:
-            return True
-    return False
-
-
-def _keys(source):
-    """Read the head of the map and before each value its key; yields the index of the field that follows."""
-    if _item(source, dict, 0, "fields") != len(_FIELDS):
-        raise ManifestError("fields")
-    for i in range(len(_FIELDS)):
-        if _item(source, int, 0, "fields") != i + 1:
-            raise ManifestError("fields")
-        yield i
-
-
-def files(source):
-    """Yield (path, size, first 16 bytes of its SHA-256) of each file, in the order in which they lie in the payload."""
-    for i in _keys(source):
-        name, kind, _, high = _FIELDS[i]
-        value = _item(source, kind, high, "field", name)
-        if i == _FILES:
-            for row in _rows(source, value):
-                yield row
-            return
-
-
-def _rows(source, count):
-    """Yield the rows of the file table, checked; raises ManifestError "files" or "path"."""
-    before = ""
-    for _ in range(count):
-        if _item(source, list, 0, "files") != 3:
-            raise ManifestError("files")
-        path = _item(source, str, _PATH_MAX, "path")
-        _check_path(path)
-        if path <= before:  # sorted, so that a name can be there only once
-            raise ManifestError("path", path)
-        before = path
-        size = _item(source, int, 0, "files")
-        digest = _item(source, bytes, _HASH_CUT, "files")
-        if not size or len(digest) != _HASH_CUT:
-            raise ManifestError("files")
-        yield path, size, digest
-
-
-def _item(source, kind, longest, reason, detail=None):
-    """Read one CBOR item that must be of type `kind`: its value, or the number of items of a list or dict.
-
-    Raises ManifestError(reason) for another type, a string over `longest` bytes, or an end that comes too early;
-    nothing is allocated before its length was checked.
-    """
-    head = source.read(1)
-    if not head or head[0] >> 5 != _MAJOR[kind]:
-        raise ManifestError(reason, detail)
-    n = head[0] & 31
-    if n > 23:
-        more = source.read(1 << (n - 24)) if n < 28 else b""
-        if not more or len(more) != 1 << (n - 24):
-            raise ManifestError(reason, detail)
-        n = int.from_bytes(more, "big")
-    if kind is not bytes and kind is not str:
-        return n
-    value = source.read(n) if n <= longest else None
-    if value is None or len(value) != n:
-        raise ManifestError(reason, detail)
-    try:
-        return value if kind is bytes else str(value, "utf-8")
-    except UnicodeError:
-        raise ManifestError(reason, detail) from None
-
-
-def _check_path(path):
-    """Raise ManifestError "path" unless this is a plain relative path of at most three parts."""
-    parts = path.split("/")
-    if len(parts) > _DEPTH:
-        raise ManifestError("path", path)
-    for part in parts:
-        # A leading dot covers "." and ".."; upper case is left out so that MANIFEST can never be a payload file.
-        if not part or part[0] in ".-" or part.endswith(".tmp") or _strange(part, _NAME_CHARS):
-            raise ManifestError("path", path)

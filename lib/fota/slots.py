@@ -12,7 +12,7 @@ from micropython import const
 
 import store
 from fota import InstallError, ManifestError
-from fota import manifest as mf
+from fota.image import HEADER_SIZE, parse_header
 from fota.space import discard, folder, room
 
 _ENOSPC = const(28)
@@ -92,8 +92,8 @@ class Slots:
         name = target + "/" + self._selector.MANIFEST
         digest = sha256()
         with open(folder(self._root) + "/head", "rb") as head:
-            first = head.read(mf.HEADER_SIZE)
-            signed = mf.parse_header(first).manifest_size
+            first = head.read(HEADER_SIZE)
+            signed = parse_header(first).manifest_size
             out = open(name + ".tmp", "wb")
             try:
                 out.write(first)

@@ -12,8 +12,9 @@ from micropython import const
 
 import store
 from fota import InstallError
-from fota import manifest as mf
+from fota.image import HEADER_SIZE, parse_header
 from fota.space import folder
+from fota.table import check_code, files
 
 _CHUNK = const(1024)
 _FLAG_DEFLATE = const(2)
@@ -31,9 +32,9 @@ def unpack(root, manifest, target, tick=None):
     name = folder(root)
     with open(name + "/head", "rb") as head:
         with open(name + "/data", "rb") as source:
-            head.seek(mf.HEADER_SIZE)
+            head.seek(HEADER_SIZE)
             try:
-                _spread(source, mf.files(head), manifest, target, tick)
+                _spread(source, files(head), manifest, target, tick)
             except InstallError as e:
                 if _as_signed(head, source, manifest, memoryview(bytearray(_CHUNK))):
                     raise InstallError("payload", "%s %s" % (e.reason, e.detail), True) from None
@@ -71,7 +72,7 @@ def _copy(stream, path, size, view, manifest, name):
             if not n:
                 raise InstallError("short", name)
             if left == size:
-                mf.check_code(manifest, name, bytes(view[: min(n, 4)]))
+                check_code(manifest, name, bytes(view[: min(n, 4)]))
             digest.update(view[:n])
             f.write(view[:n])
             left -= n
@@ -95,7 +96,7 @@ def _read(stream, view, name):
 def _as_signed(head, source, manifest, view):
     """True when manifest and payload on flash still are what the signature covers."""
     head.seek(0)
-    size = mf.parse_header(head.read(mf.HEADER_SIZE)).manifest_size
+    size = parse_header(head.read(HEADER_SIZE)).manifest_size
     return _hash(head, size, view) == manifest.digest and _hash(source, manifest.size, view, 0) == manifest.sha256
 
 
