@@ -120,7 +120,8 @@ class _Maker(Factory):
         kind = bundle.device_class(factory.BOARD)
         files = {name: code for name, code in self._files.items() if not name.startswith(_OTHERS)}
         files["0"] = filler
-        return bundle.build_bundle(files, version=version, sequence=sequence, device_class=kind, key=self._key)
+        terms = {"device_class": kind, "key": self._key, "deflate": True}
+        return bundle.build_bundle(files, version=version, sequence=sequence, **terms)
 
     def _stage_data(self, data):
         super()._stage_data(data)
