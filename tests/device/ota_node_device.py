@@ -26,7 +26,7 @@ from state import State  # noqa: E402
 
 SECRETS = {"thingsboard": "A1B2C3D4E5F6G7H8I9J0", "exosite": "000102030405060708090a0b0c0d0e0f10111213"}
 ABOUT = {"thingsboard": {"title": "godwit"}, "exosite": {"vendor": "acme", "model": "node"}}
-TUNING = {"ack_timeout_ms": 120, "max_retransmit": 6, "separate_timeout_ms": 2500}
+TUNING = {"ack_timeout_ms": 120, "max_retransmit": 6, "separate_timeout_ms": 20000}
 _ROUNDS = 12
 
 

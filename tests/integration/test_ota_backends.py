@@ -303,11 +303,13 @@ def test_a_core_that_does_not_answer(key, start):
     with platform("thingsboard") as side:
         side.assign(made, "1.1.0")
         device = start("thingsboard", side.server.port)
+        device.do("node.reopen(separate_timeout_ms=1500)")
         device.do("node.check()")
         refused(device, "node.download(12000)", "OSError")
         side.server.switches.frozen = True
         refused(device, "node.download()", "Timeout")
         side.server.switches.frozen = False
+        device.do("node.reopen()")
         done = device.do("node.download()")
         assert done["sha256"] == payload(made) and done["resumed"] == 12288
 
