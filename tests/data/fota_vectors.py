@@ -111,16 +111,18 @@ def vectors(key, other, small):
     return found
 
 
+def row(own, name, by, message, signature, valid):
+    """One vector as JSON has it; `own`: the key that is "own" in modulus."""
+    public = by if isinstance(by, bytes) else by.public_key().public_numbers().n.to_bytes(by.key_size // 8, "big")
+    modulus = "own" if by is own else public.hex()
+    return {"name": name, "modulus": modulus, "message": message.hex(), "signature": signature.hex(), "valid": valid}
+
+
 def main():
     stored = json.loads(FILE.read_text())
     key, other = load(stored["key"]), rsa.generate_private_key(65537, 3072)
     small = rsa.generate_private_key(65537, 2048)
-    rows = []
-    for name, by, message, signature, valid in vectors(key, other, small):
-        public = by if isinstance(by, bytes) else by.public_key().public_numbers().n.to_bytes(by.key_size // 8, "big")
-        modulus = "own" if by is key else public.hex()
-        row = {"name": name, "modulus": modulus, "message": message.hex(), "signature": signature.hex(), "valid": valid}
-        rows.append(row)
+    rows = [row(key, *one) for one in vectors(key, other, small)]
     document = {"about": ABOUT, "key": stored["key"], "quick": quick_key(), "next": quick_key(), "vectors": rows}
     FILE.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{FILE.name}: {len(rows)} vectors, {sum(row['valid'] for row in rows)} of them valid")

@@ -96,7 +96,7 @@ class Disk:
 
 
 class Key:
-    """A test key, "quick" or "next": RSA-3072 of twelve primes, so that MicroPython signs in 10 ms. The salt is fixed."""
+    """A test key, "quick" or "next": RSA-3072 of twelve primes: MicroPython signs in 10 ms. The salt is fixed."""
 
     def __init__(self, name="quick"):
         numbers = json.loads(data_file("fota_rsa.json"))[name]

@@ -1,4 +1,4 @@
-"""lib/fota/trust and the confirmation that calls it: a life through a change of keys, with the power cut anywhere in it."""
+"""lib/fota/trust and the confirmation that calls it: a life through a change of keys, the power cut anywhere in it."""
 # interpreters: mp64 mp32 cpython
 # (no number in it is a float)
 
@@ -26,7 +26,6 @@ from harness.fota_kit import (
     run,
     seal,
 )
-
 
 NEXT = Key("next")
 _PUB = "data/update.pub"
