@@ -1,4 +1,4 @@
-"""A share of row I1 (tests/faults): images that a node must not take, on both word sizes; `make powercut` has them all."""
+"""A share of row I1 (tests/faults): images that a node must not take, on both word sizes; `make powercut` has all."""
 
 import re
 import subprocess
