@@ -22,6 +22,7 @@ _MOMENT_S = const(10)
 _TRIES = const(5)  # without room
 _RETRY_S = const(600)  # when a visit ended in a way nobody foresaw; doubled each time, so that the node lives with it
 _DOUBLINGS = const(7)
+_LOSSES = const(5)  # of the link, in a row and without anything done: what it asks for may be what ends sessions
 
 
 class Errand:
@@ -35,6 +36,7 @@ class Errand:
         self.early = early
         self.due_ms = 0
         self.unfinished = 0  # visits in a row that ended in a way nobody foresaw
+        self.lost = 0  # ... and that lost the link without having done anything
         self.backoff = Backoff(30, 3600)
 
 
@@ -125,16 +127,19 @@ class Errands:
 
     async def _visit(self, errand):
         """Run one errand to its end; -> seconds until it is due again."""
+        heard = self._state.heard
         try:
             delay_s = await errand.make(errand.name).visit()
         except LINK_ERRORS as error:
             # The errand starts over as soon as the link is back; what it had achieved is on flash or in the cloud.
             self._state.fail(error)
-            return 0 if errand.patience_s is None else errand.backoff.next()
+            errand.lost = errand.lost + 1 if self._state.heard == heard else 0
+            return 0 if errand.patience_s is None and errand.lost < _LOSSES else errand.backoff.next()
         except (coap.Refused, CloudError, ValueError) as problem:
             self._state.problem = problem, 0
             delay_s = max(errand.backoff.next(), min(getattr(problem, "retry_after", None) or 0, _DAY_S))
             log.warn(errand.name, "%s; again in %d s", problem, delay_s)
             return delay_s
         errand.backoff.reset()
+        errand.lost = 0
         return delay_s

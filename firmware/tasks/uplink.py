@@ -14,6 +14,7 @@ import clock
 import coap
 import log
 from cloud.base import LOGS, UPDATE, CloudError, RecordRefused
+from tasks import LINK_ERRORS
 
 _BATCH = const(32)  # records looked at together; the cloud takes as many of them as fit a datagram
 
@@ -28,6 +29,7 @@ class Uplink:
         self._cloud = cloud
         self._logbook = logbook
         self._heap = heap
+        self._refused = None  # why a report was not taken in this visit
 
     async def visit(self):
         """Bring everything up; -> seconds until the next time."""
@@ -66,13 +68,21 @@ class Uplink:
         self._records.add("heap", state.heap_peak)
 
     async def _drain(self):
-        """Send until the journal is empty; -> how many records were accepted."""
+        """Send until the journal is empty, or holds only reports that the cloud does not take now; -> how many records
+        were accepted."""
         sent = 0
         while self._records.pending():
             batch = self._records.peek(_BATCH)
             while batch:
                 taken, counted = await self._send(batch)
+                if not taken:
+                    if not sent:
+                        raise self._refused
+                    log.warn("uplink", "report later: %s", self._refused)
+                    return sent
                 self._records.ack(batch[taken - 1][0])
+                if counted:
+                    self._state.heard = clock.uptime_ms()
                 del batch[:taken]
                 sent += counted
         return sent
@@ -89,20 +99,50 @@ class Uplink:
             good += 1
         try:
             if name == "job":
-                await self._tell(value, ts_ms)
-                return 1, 1
+                return await self._tell(seq, value, ts_ms)
             taken = await self._cloud.publish(batch[:good])
         except RecordRefused as refused:
             log.error("uplink", "record %d (%s) skipped: %s", seq, name, refused)
             return 1, 0
         return taken, taken
 
-    async def _tell(self, job, ts_ms):
-        """How a firmware job stands. One that the cloud has no place for any more is refused for good."""
+    async def _tell(self, seq, job, ts_ms):
+        """How a firmware job stands. One that the cloud has no place for any more is refused for good; one that it does
+        not take now goes behind the measurements, which are not to wait for it, and so do the reports after it."""
         if UPDATE not in self._cloud.caps:
             raise RecordRefused("no jobs here")
-        await self._cloud.update_report(job["id"], job["state"], job["detail"], ts_ms)
-        log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
+        state = self._state
+        if self._refused and seq >= state.later:
+            return 0, 0  # all the rest had its turn
+        try:
+            if seq >= state.later:
+                await self._cloud.update_report(job["id"], job["state"], job["detail"], ts_ms)
+                log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
+                return 1, 1
+        except RecordRefused:
+            raise
+        except (coap.CoapError, CloudError, OSError) as problem:
+            others = [record for record in self._records.peek(_BATCH) if record[2] not in (None, "job")]
+            if not others or not self._put_back(seq, job, ts_ms):
+                raise
+            if isinstance(problem, LINK_ERRORS):
+                self._records.ack(seq)
+                raise
+            self._refused = problem
+            return 1, 0
+        if not self._put_back(seq, job, ts_ms):
+            raise CloudError("a report keeps its place: flash")
+        return 1, 0
+
+    def _put_back(self, seq, job, ts_ms):
+        """Append a report anew: its place is to be given up. A power cut before that makes it two, which a cloud takes
+        for one. -> 1; 0 when it stays where it is, because flash does not take it."""
+        again = self._records.add("job", job, ts_ms)
+        if again is None:
+            return 0
+        if seq >= self._state.later:
+            self._state.later = again
+        return 1
 
     async def _send_log(self):
         """Log lines are worth one try: a refusal costs them, and nothing else."""

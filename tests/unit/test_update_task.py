@@ -138,6 +138,26 @@ class Taking(Jobs):
         self.assertEqual(self.node.states(), [STARTED, REJECTED])
         self.assertEqual(self.node.records.journal.cursor, 2)
 
+    def test_telemetry_does_not_wait_for_a_report_that_is_not_taken(self):
+        """5.00 for hours, or no answer: the measurements go up, and then the reports, in their order."""
+        for refused in (refusal(0xA0), coap.Timeout("silence"), CloudError("not now")):
+            self.tearDown()
+            self.setUp()
+            self.node.script = [ManifestError("class")]
+            for i in range(3):
+                self.node.records.add("temp", i)
+            refusals = self.cloud.refuse = [refused] * 1000
+            self.node.until_s(30)
+            for i in range(3):
+                self.node.records.add("temp", i)
+            self.node.until_s(15000)
+            self.assertEqual((self.cloud.published, self.cloud.told), (6, []))
+            self.assertEqual([record[2] for record in self.node.records.peek(9)], ["job", "job"])
+            self.assertTrue(1000 - len(refusals) < 60, len(refusals))
+            refusals.clear()
+            self.node.until_s(30000)
+            self.assertEqual([state for _, state, _ in self.cloud.told], [STARTED, REJECTED])
+
     def test_the_next_job_has_its_turn(self):
         second = dict(JOB)
         second["id"] = "second"
