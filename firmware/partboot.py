@@ -6,8 +6,9 @@ and leaves the same `info` for bootsel.start(), so main.py and the application s
 calls select() instead of bootsel.select(). Starts that end badly are bootsafe.py's, but for taking turns: the other
 partition may be half a download. facts/fota.md 2.2; lib/fota/partitions.py is the other half.
 
-An image is known by `<root>/a/MANIFEST` (ota_0) or `b/MANIFEST` (ota_1): it is the one in the partition when the last
-block's hash matches, because that block ends in the SHA-256 of all the rest, which the bootloader has checked.
+An image is known by `<root>/a/MANIFEST` (ota_0) or `b/MANIFEST` (ota_1): it is the one in the partition when the hash
+of its last block matches, because it ends in the SHA-256 of all the rest, which the bootloader has checked. At least 16
+bytes of that are in the last block: an image is rows of 16 bytes, and that SHA-256.
 
 `tries` of the state record counts half tries here: even, the old image has asked the bootloader for the new one; odd,
 the new one has started. Whichever image notices that the other half is missing counts it too, so that three starts
@@ -24,9 +25,10 @@ import bootsafe
 import bootsel
 from fota import FotaError
 from fota.image import parse_header
-from fota.manifest import parse
+from fota.manifest import files, parse
 from fota.partition import head_of, other_of, slot_of, text
 
+_BLOCK_SIZE = const(4096)
 _HEADER_SIZE = const(64)
 _LAST_TRY = const(5)
 _UNKNOWN_S = const(600)  # for start(), should this not come to its end
@@ -65,8 +67,9 @@ def select(root, part, reset):
         _mark(part)
     bootsel.wait_s, _, facts = bootsafe.count(root, state, trial, tried)
     bootsel.info = {
-        "root": root, "slot": slot, "path": "", "version": found["version"], "sequence": found["sequence"],
-        "digest": found["digest"], "pending": trial, "tries": (state["tries"] + 1) // 2 if trial else 0,
+        "root": root, "slot": slot, "path": "%s/%s" % (root, slot), "version": found["version"],
+        "sequence": found["sequence"], "digest": found["digest"], "pending": trial,
+        "tries": (state["tries"] + 1) // 2 if trial else 0,
         "rolled_back": bootsel.REASONS[state["result"]] if 1 < state["result"] < len(bootsel.REASONS) else None,
         "fault": None if trial or slot == state["active"] or not state["n"] else "it did not start",
         "selector": bootsel,
@@ -161,7 +164,8 @@ def _found(root, slot, part):
             body = f.read(header.manifest_size)
         digest = sha256(body).digest()
         manifest = parse(BytesIO(body), digest)
-        if digest == header.digest and _is_there(manifest, part):
+        size = next(files(BytesIO(body)))[1]  # update keys may lie behind the image
+        if digest == header.digest and _is_there(manifest, size, part):
             return {"version": manifest.version, "sequence": manifest.sequence, "digest": digest[:16]}
     except (OSError, FotaError):
         pass
@@ -172,9 +176,9 @@ def _found(root, slot, part):
     return {"version": version, "sequence": 0, "digest": bytes(16)}
 
 
-def _is_there(manifest, part):
-    """True when the last block in the partition is that of `manifest`."""
-    i = manifest.count - 1
+def _is_there(manifest, size, part):
+    """True when the block in the partition in which the image of `size` bytes ends is that of `manifest`."""
+    i = (size - 1) // _BLOCK_SIZE
     view = memoryview(bytearray(manifest.block_size_of(i)))
     part.readblocks(i, view, 0)
     return manifest.block_ok(i, view)

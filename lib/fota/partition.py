@@ -24,7 +24,7 @@ _OTA_0 = const(16)  # subtypes of app partitions: factory 0, ota_0 16, ota_1 17
 _MAGIC = const(0xE9)
 _DESCRIBED = const(0xABCD5432)
 _EIO = const(5)
-_FILES_BLOCKS = const(6)  # two folders, copy-on-write; and three times the head: two copies and a temporary
+_FILES_BLOCKS = const(7)  # two folders, keys, copy-on-write; and twice the head, which is on flash once already
 
 
 def other_of(part):
@@ -76,7 +76,7 @@ def room(root, part, manifest):
     fits(other_of(part), manifest)
     stat = os.statvfs(root or "/")
     free = stat[4] + occupied(folder(root), stat[1])  # an older download goes before this one comes
-    need = _FILES_BLOCKS + 3 * (1 + len(manifest.blocks) // _BLOCK_SIZE)
+    need = _FILES_BLOCKS + 2 * (1 + len(manifest.blocks) // _BLOCK_SIZE)
     if free < need:
         raise InstallError("space", "%d of %d blocks" % (free, need))
 

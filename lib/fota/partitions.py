@@ -8,11 +8,13 @@ firmware/tasks/update.py. RAM: 4 KB during install().
 
 import os
 from hashlib import sha256
+from io import BytesIO
 
 from micropython import const
 
 import store
 from fota import InstallError, ManifestError
+from fota.image import HEADER_SIZE
 from fota.partition import check_head, fits, head_of, other_of, slot_of
 from fota.partition import room as room_for
 from fota.space import discard, folder
@@ -21,6 +23,9 @@ _BLOCK_SIZE = const(4096)
 _ENOSPC = const(28)
 _INVALID = const(-5379)  # ESP_ERR_OTA_VALIDATE_FAILED
 _NO_ROLLBACK = const(-261)  # ESP_ERR_NOT_FOUND... a bootloader without roll-back has nothing to mark
+_HEAD_MAX = const(16384)
+_KEYS_MAX = const(1152)
+_NAMES = ("image.bin", "update.pub")  # in this order, one behind the other; the second if the image brings keys
 _LAST_TRY = const(5)  # partboot.py counts in half tries: 1, 3 and 5 are the starts of the new image
 
 
@@ -96,14 +101,30 @@ class Partitions:
             raise InstallError("changed")
 
     def _seal(self, manifest):
-        """Keep head and signature as the MANIFEST of the other partition: partboot knows an image by it."""
-        head = store.read_bytes(folder(self._root) + "/head", b"", 16384)
-        size = int.from_bytes(head[8:12], "little")  # of the manifest, which follows the 64 bytes of the header
-        if sha256(head[64 : 64 + size]).digest() != manifest.digest:
+        """Keep head and signature as the MANIFEST of the other partition: partboot knows an image by it. Before it, the
+        update keys that lie behind the image, if it brings some."""
+        from fota.manifest import files
+
+        head = store.read_bytes(folder(self._root) + "/head", b"", _HEAD_MAX)
+        signed = head[HEADER_SIZE : HEADER_SIZE + int.from_bytes(head[8:12], "little")]
+        if sha256(signed).digest() != manifest.digest:
             raise InstallError("changed")
         target = self._root + "/" + self.other
         if not store.exists(target):
             os.mkdir(target)
+        keys = None
+        at = 0
+        for path, size, _ in files(BytesIO(signed)):
+            if path != (_NAMES[1] if at else _NAMES[0]) or at and size > _KEYS_MAX:
+                raise ManifestError("files", path)
+            if at:
+                keys = bytearray(size)
+                self._part.readblocks(at // _BLOCK_SIZE, keys, at % _BLOCK_SIZE)
+            at += size
+        if keys:
+            store.write_bytes(target + "/" + _NAMES[1], keys)
+        else:
+            store.remove(target + "/" + _NAMES[1])
         store.write_bytes(target + "/" + self._selector.MANIFEST, head)
 
     def arm(self):
@@ -156,10 +177,13 @@ class Partitions:
         state["result"] = 1
         state["fails"] = state["cause"] = state["why"] = 0
         self._write(state)
+        from fota.trust import adopt
+
         try:
             discard(self._root)
+            adopt(self._root, self._root + "/" + self._running["slot"])
         except OSError:
-            pass  # the next download clears it; the confirmation stands
+            pass  # the next download clears it, the next visit renews the keys; the confirmation stands
         return True
 
     def roll_back(self, reason="refused"):

@@ -9,6 +9,7 @@ RAM: 29 blocks of 4 KB three times, and those in use, 400 KB.
 import gc
 import os
 import sys
+import unittest
 from hashlib import sha256
 
 import vfs
@@ -321,6 +322,25 @@ class Node:
         rng = Rng(seed)
         for _ in range(second):
             yield rng.below(ops), (BEFORE, TORN, AFTER)[rng.below(3)], rng.below(1000), rng.below(60)
+
+
+class NodeTest(unittest.TestCase):
+    """A test on a board with the factory's flash."""
+
+    def setUp(self):
+        self.node = Node(files=23)
+        self.node.begin()
+        self.part = self.node.board.partitions
+        self.path = list(sys.path)
+
+    def tearDown(self):
+        self.node.close()
+
+    def start(self):
+        """-> what the start-up of the running partition says."""
+        info = partboot.select(ROOT, self.part[self.node.board.running or 0], None)
+        sys.path[:] = self.path
+        return info
 
 
 def name(op, mode, seed, second=None):

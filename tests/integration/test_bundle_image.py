@@ -127,6 +127,15 @@ def test_a_node_takes_it(run, key_file, tmp_path, bits):
     }
 
 
+def test_a_node_takes_the_keys_that_lie_behind_it(run, key_file, tmp_path):
+    done, packed = run(NEW, "--trust", key_file)
+    doc, _, _, payload = bundle.parse_bundle(packed)
+    modulus = keys.modulus(keys.load_key(key_file))
+    assert payload == NEW + modulus and [row[0] for row in doc[11]] == ["image.bin", "update.pub"]
+    assert keys.key_id(modulus).hex() in done.output
+    assert take(32, packed, keys.load_key(key_file), tmp_path)["ended"] == "new"
+
+
 @pytest.mark.parametrize("bits", [64, 32])
 def test_a_node_refuses_files_for_slots(key_file, tmp_path, bits):
     key = keys.load_key(key_file)

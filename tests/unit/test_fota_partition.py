@@ -8,36 +8,19 @@ import os
 import sys
 import unittest
 
-import bootsafe
 import bootsel
 import partboot
-import parts
 from fota import InstallError, ManifestError
 from fota.partition import PartitionBlocks, check_head, text
 from fota.partitions import Partitions
 from harness import espimage
-from harness.esp32_campaign import BLOCKS, NEW, NEW_BUNDLE, NEW_DIGEST, OLD, ROOT, Broken, Node
-from harness.fota_kit import BLOCK, CLASS, KEY, bundle, run
+from harness.esp32_campaign import BLOCKS, NEW, NEW_DIGEST, OLD, ROOT, Broken, Node, NodeTest
+from harness.fota_kit import BLOCK, bundle, run
 
 _FULL = os.getenv("GODWIT_CAMPAIGN") == "full"
 
 
-class NodeTest(unittest.TestCase):
-    def setUp(self):
-        self.node = Node(files=23)
-        self.node.begin()
-        self.part = self.node.board.partitions
-        self.path = list(sys.path)
-
-    def tearDown(self):
-        self.node.close()
-
-    def start(self):
-        """-> what the start-up of the running partition says."""
-        info = partboot.select(ROOT, self.part[self.node.board.running or 0], None)
-        sys.path[:] = self.path
-        return info
-
+class RefusalTest(NodeTest):
     def offer(self, image, **changes):
         """Serve another image; -> the reason for which the node refuses it."""
         self.node.begin()
@@ -52,8 +35,6 @@ class NodeTest(unittest.TestCase):
         """What the other partition holds."""
         return self.node.board.content(1, 0, BLOCKS * BLOCK)
 
-
-class RefusalTest(NodeTest):
     def test_what_is_not_for_this_board_touches_nothing(self):
         before = self.other()
         image = espimage.make("1.1.0", 6000)
@@ -156,7 +137,7 @@ class LifeTest(NodeTest):
         node.link.image = bundle([("image.bin", third)], "1.2.0", 3, k6="image")
         with node:
             info = self.start()
-            self.assertEqual((info["slot"], info["version"], info["sequence"], info["path"]), ("b", "1.1.0", 2, ""))
+            self.assertEqual((info["slot"], info["version"], info["sequence"]), ("b", "1.1.0", 2))
             self.assertEqual(info["digest"], NEW_DIGEST)
             slots = Partitions(ROOT, dict(info), self.part[1])
             self.assertEqual((slots.floor, slots.other, slots.component), (2, "a", "image"))
@@ -172,6 +153,36 @@ class LifeTest(NodeTest):
             with node:
                 info = self.start()
             self.assertEqual((info["version"], info["pending"], info["fault"]), ("1.2.0", False, None))
+
+    def test_update_keys_come_with_the_confirmation_of_an_image(self):
+        """They lie behind the image; here its SHA-256 ends in the block before theirs, or in the same."""
+        node = self.node
+        keys = bytes([0xC1]) * 384 + bytes([0xC3]) * 384
+        for size in (2 * BLOCK + 32, 2 * BLOCK, 9000):
+            image = espimage.make("1.1.0", size)
+            node.images["1.1.0"] = image
+            node.begin()
+            with node:
+                os.mkdir(ROOT + "/data")
+            node.link.image = bundle([("image.bin", image), ("update.pub", keys)], "1.1.0", 2, k6="image")
+            node.live()
+            with node:
+                self.assertEqual(os.listdir(ROOT + "/data"), [])  # not before it is confirmed
+            self.assertEqual(node.finish(), "new")
+            with node:
+                self.assertEqual(self.start()["path"], ROOT + "/b")
+                with open(ROOT + "/data/update.pub", "rb") as f:
+                    self.assertEqual(f.read(), keys)
+            self.assertEqual((node.live(), node.board.running), ("new", 1))
+
+    def test_what_else_may_lie_behind_an_image(self):
+        for more in ([("update.pub", bytes(1153))], [("z", b"1")]):
+            rows = [("image.bin", NEW)] + more
+            self.node.begin()
+            self.node.link.image = bundle(rows, "1.1.0", 2, k6="image")
+            with self.assertRaises(Broken) as caught:
+                self.node.finish()
+            self.assertEqual(str(caught.exception), "update refused: files (%s)" % rows[-1][0])
 
     def test_trials_that_fail(self):
         for rollback in (True, False):
@@ -267,111 +278,6 @@ class LifeTest(NodeTest):
                         break
                 self.assertEqual((op, ended), (op, "new"))
         self.assertTrue(seen > 10, "%d errors seen" % seen)
-
-
-class CauseTest(NodeTest):
-    """How a trial has ended, as far as the new image or the chip can tell."""
-
-    def setUp(self):
-        NodeTest.setUp(self)
-        self.node.dies = 99
-        self.ended, bootsafe.ended = bootsafe.ended, lambda: (False, False)
-
-    def tearDown(self):
-        bootsafe.ended = self.ended
-        NodeTest.tearDown(self)
-
-    def test_watchdog(self):
-        bootsafe.ended = lambda: (True, self.node.trials > 0)
-        for rollback in (True, False):
-            self.node.board.rollback = rollback
-            self.node.begin()
-            self.assertEqual((self.node.finish(), self.node.why, self.node.trials), ("old", "hung", 3))
-            with self.node:
-                self.assertEqual(self.start()["why"], "")
-
-    def test_crash(self):
-        def trial(slots):
-            bootsafe.fail(ROOT, slots._running, "crashed", "ImportError: no module named x")
-
-        self.node._trial = trial
-        self.assertEqual((self.node.finish(), self.node.why, self.node.trials), ("old", "crashed", 3))
-        with self.node:
-            self.assertEqual(self.start()["why"], "ImportError: no module named x")
-
-    def test_an_image_that_destroys_a_state_record_gets_no_more_tries(self):
-        for side in "01":
-            self.node._trial = lambda slots: os.remove(ROOT + "/boot." + self.side)
-            self.side = side
-            self.node.begin()
-            self.assertEqual(self.node.finish(), "old")
-            self.assertTrue(self.node.trials <= 3, "%d trials" % self.node.trials)
-            with self.node:
-                self.assertEqual(bootsel.read(ROOT)["bad"], [NEW_DIGEST])
-
-    def test_starts_that_end_badly_are_counted_but_not_those_of_a_trial(self):
-        self.node.dies = 0
-        self.assertEqual(self.node.finish(), "new")
-        bootsafe.ended = lambda: (True, True)
-        found = []
-        for _ in range(5):
-            self.node.board.boot()
-            with self.node:
-                info = self.start()
-                found.append((info["fails"], info["safe"], bootsel.wait_s > 0))
-        expected = [(1, False, False), (2, False, False), (3, False, True), (4, True, True), (5, True, True)]
-        self.assertEqual(found, expected)
-
-
-class _App:
-    """What parts.py wants of an App."""
-
-    def __init__(self, running):
-        self.root = ROOT
-        self.running = running
-        self.scratch = memoryview(bytearray(BLOCK))
-
-
-class _Board:
-    DEVICE_CLASS = CLASS
-
-    def __init__(self, part):
-        self.partition = lambda: part
-
-
-class PartsTest(NodeTest):
-    """firmware/parts.py on a board with partition()."""
-
-    def setUp(self):
-        NodeTest.setUp(self)
-        self.board, parts.board = parts.board, _Board(self.part[0])
-
-    def tearDown(self):
-        parts.board = self.board
-        NodeTest.tearDown(self)
-
-    def test_an_update(self):
-        node = self.node
-        node.board.boot()
-        with node:
-            os.mkdir(ROOT + "/data")
-            with open(ROOT + "/data/update.pub", "wb") as f:
-                f.write(KEY.modulus)
-            app = _App(self.start())
-            job = {"id": "job", "size": len(NEW_BUNDLE)}
-            manifest = run(parts.fetch(app, job, node.link.read, None).run())
-            slots = parts.slots(app)
-            self.assertEqual((slots.component, slots.other, slots.floor), ("image", "b", 1))
-            slots.install(manifest)
-            slots.arm()
-        self.assertEqual(node.board.boot(), 1)
-
-    def test_not_while_on_trial(self):
-        with self.node:
-            app = _App(dict(self.start(), pending=True))
-            with self.assertRaises(InstallError) as caught:
-                parts.fetch(app, {"id": "job", "size": len(NEW_BUNDLE)}, self.node.link.read, None)
-            self.assertEqual(caught.exception.reason, "trial")
 
 
 if __name__ == "__main__":
