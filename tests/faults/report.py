@@ -3,14 +3,16 @@
 A job prints `faults: row=P1 part=small bits=32 cases=1200 ..` as often as it likes. Keys, all but `row` optional:
 `part`; `bits` (0: no matter); `ops`: places where something can go wrong; `cases`; `failures`; of them `bricks`
 (nothing starts), `wrong` (another image than promised), `reports` (lost, doubled or contradicting), `lost` (records);
-`again`: most bytes fetched twice in one case; `boots`: most starts until the update had ended; `erases`; `seconds`.
+`found`: cases that failed as they must (controls); `again`: most bytes fetched twice in one case; `boots`: most starts
+until the update had ended; `erases`; `seconds`.
 """
 
 import re
 
 _LINE = re.compile(r"^faults: (.*)$", re.MULTILINE)
 _BAD = re.compile(r"^bad (.*)$", re.MULTILINE)
-SUMS = ("cases", "failures", "bricks", "wrong", "reports", "lost", "seconds")
+SUMS = ("cases", "failures", "bricks", "wrong", "reports", "lost", "found", "seconds")
+RANDOM = ("P2", "P4")
 MOSTS = ("ops", "again", "boots", "erases")
 
 
@@ -103,6 +105,8 @@ class Page:
                 lines.append(f"| {found.row} | {title} | | | {found.problem} | | | | | |")
                 continue
             cells = [found.row, title, found.bits or "", *map(found.figures.get, ("ops", "cases", "failures"))]
+            if "found" in found.figures:  # a control: what has to fail
+                cells[-1] = f"{cells[-1]} ({found.figures['found']} did, as they must)"
             again = found.figures.get("again")
             cells += [None if again is None else f"{again} B", *map(found.figures.get, ("boots", "erases"))]
             cells.append(f"{found.figures.get('seconds', 0):.0f}")
@@ -117,6 +121,17 @@ class Page:
             f"{self.total('failures')} failures"
         )
 
+    def odds(self):
+        """What so many cases without a failure say, and what they do not (facts/fota.md 5.3)."""
+        cases = sum(f.figures.get("cases", 0) for f in self._all if f.row in RANDOM)
+        if not cases or self.total("failures"):
+            return ""
+        return (
+            f"Cuts at every operation are all there are, in the model of flash that is used. Of the {cases:,} cases "
+            f"that were drawn by lot (rows {', '.join(RANDOM)}) none failed: with 95 % confidence fewer than 1 in "
+            f"{cases // 3:,} do.\n"
+        )
+
     def document(self, options, seconds):
         """RESULTS.md."""
         return f"""# The campaign's last whole run
@@ -126,4 +141,5 @@ Made by `make powercut`, seed {options.seed}, in {seconds / 60:.0f} minutes; [RE
 {self.table()}
 
 **{self.summary()}.**
-"""
+
+{self.odds()}"""

@@ -9,21 +9,19 @@ import unittest
 
 import journal
 from harness.flashsim import AFTER, BEFORE, MODES, NAMES, TORN, FlashSim
+from harness.journal_campaign import MAX as _MAX
+from harness.journal_campaign import SECTOR as _SECTOR
+from harness.journal_campaign import campaign, cuts_in_recovery
+from harness.journal_campaign import open_journal as _open
 from harness.rng import Rng, seed
 from journal import Journal, JournalError, recover
 
 _FULL = os.getenv("GODWIT_CAMPAIGN") == "full"
-_SECTOR = 1024
-_MAX = 128
 
 
 def _payload(seq):
     """A record's content that tells which record it is, of varying length."""
     return (b"%d:" % seq) + bytes((seq * 7 + i) & 0xFF for i in range(8 + seq * 5 % 60))
-
-
-def _open(chip):
-    return Journal(chip, _MAX)
 
 
 class UseTest(unittest.TestCase):
@@ -203,136 +201,16 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(_open(self.chip).pending, 17)
 
 
-class _World:
-    """What the outside knows: what append() promised, what the server has got."""
-
-    def __init__(self):
-        self.promised = {}
-        self.server = {}
-        self.resent = 0
-
-
-def _live(queue, world, steps, batch=8):
-    """Append `steps` records; deliver and ack every eighth. Works like the uplink, on a queue in any state."""
-    for i in range(steps):
-        body = b"r%d" % len(world.promised) + bytes(i * 11 % 70)
-        world.promised[queue.append(body)] = body
-        if i % batch == batch - 1:
-            _deliver(queue, world, batch)
-
-
-def _deliver(queue, world, batch):
-    got = queue.peek(batch, 9999)
-    for seq, body in got:
-        world.resent += seq in world.server
-        world.server[seq] = body
-    if got:
-        queue.ack(got[-1][0])
-
-
-def _run_case(chip, image, op, mode, kind, open_queue, steps):
-    """One power cut at operation `op`; returns None when all promises held, else what broke; False: not reached."""
-    chip.load(image)
-    world = _World()
-    queue = open_queue(chip)
-    chip.cut(op, mode, kind)
-    attempted = None
-    for i in range(steps):
-        attempted = b"r%d" % i + bytes(i * 11 % 70)
-        seq = queue.append(attempted)
-        if chip.is_cut:
-            break
-        world.promised[seq] = attempted
-        if i % 8 == 7:
-            got = queue.peek(8, 9999)
-            world.server.update(dict(got))
-            queue.ack(got[-1][0])
-            if chip.is_cut:
-                break
-    if not chip.after_cut():
-        return False
-    return _judge(open_queue(chip), chip, world, attempted)
-
-
-def _judge(queue, chip, world, attempted):
-    dropped = queue.dropped
-    _live(queue, world, 30)
-    for _ in range(40):
-        _deliver(queue, world, 8)
-    for seq in world.promised:
-        if world.server.get(seq) != world.promised[seq]:
-            return "record %d lost or changed" % seq
-    for seq in world.server:
-        if seq not in world.promised and world.server[seq] != attempted:
-            return "record %d invented" % seq
-    if world.resent > 8:
-        return "%d sent again" % world.resent
-    if queue.dropped or dropped:
-        return "%d dropped" % queue.dropped
-    if chip.violations:
-        return "%d bytes programmed twice" % chip.violations
-    return "pending %d" % queue.pending if queue.pending else None
-
-
-def _campaign(open_queue=_open, steps=60, kinds=1, stop_at_first=False):
-    """All cuts of a run of `steps` records, `kinds` torn variants of each; -> (cases, list of failures)."""
-    chip = FlashSim(3, _SECTOR)
-    image = chip.save()
-    failures = []
-    cases = op = 0
-    while True:
-        for mode in MODES:
-            for kind in range(kinds if mode == TORN else 1):
-                outcome = _run_case(chip, image, op, mode, kind, open_queue, steps)
-                if outcome is False:
-                    return cases, failures
-                cases += 1
-                if outcome:
-                    failures.append("%s op %d: %s" % (NAMES[mode], op, outcome))
-                    if stop_at_first:
-                        return cases, failures
-        op += 1
-
-
 class CutTest(unittest.TestCase):
     def test_every_cut_keeps_what_was_promised(self):
-        cases, failures = _campaign(_open, 300, 3) if _FULL else _campaign()
+        cases, failures = campaign(steps=300, kinds=3) if _FULL else campaign()
         print("journal: %d power cuts" % cases)
         # The number of flash operations is a property of the format: if it shrinks the campaign explores less.
         self.assertEqual(cases, 1845 if _FULL else 219)
         self.assertEqual(failures, [])
 
     def test_second_cut_in_recovery_and_after(self):
-        chip = FlashSim(3, _SECTOR)
-        image = chip.save()
-        rng = Rng(seed(20))
-        for _ in range(400 if _FULL else 60):
-            chip.load(image)
-            world = _World()
-            for _ in range(3):
-                # The queue lives until the power goes, somewhere; then the next life starts on what is left.
-                queue = _open(chip)
-                chip.cut(rng.below(60), rng.choice(MODES), rng.bits(16))
-                for _ in range(40):
-                    body = b"b%d" % rng.bits(30) + bytes(rng.below(60))
-                    seq = queue.append(body)
-                    if chip.is_cut:
-                        break
-                    world.promised[seq] = body
-                    if rng.below(6) == 0:
-                        got = queue.peek(8, 9999)
-                        world.server.update(dict(got))
-                        queue.ack(got[-1][0])
-                        if chip.is_cut:
-                            break
-                chip.after_cut()
-            queue = _open(chip)
-            for _ in range(50):
-                _deliver(queue, world, 8)
-            lost = len([s for s in world.promised if world.server.get(s) != world.promised[s]])
-            # A full ring may also drop what the server has but whose ack was cut, or what append() never promised.
-            self.assertTrue(lost <= queue.dropped <= lost + 3 * 9, "%d lost, %d counted" % (lost, queue.dropped))
-            self.assertEqual((queue.pending, chip.violations), (0, 0))
+        self.assertEqual(cuts_in_recovery(seed(20), 400 if _FULL else 60), [])
 
     def test_cut_in_the_first_format(self):
         chip = FlashSim(3, _SECTOR)
@@ -391,7 +269,7 @@ class MutantTest(unittest.TestCase):
     def test_every_mutant_is_caught(self):
         for mutant in (_NoCrc, _WritesOverTornTail, _AckBeforeRecord):
             with self.subTest(mutant=mutant.__name__):
-                _, failures = _campaign(lambda chip, m=mutant: m(chip, _MAX), stop_at_first=True)
+                _, failures = campaign(lambda chip, m=mutant: m(chip, _MAX), stop_at_first=True)
                 self.assertTrue(failures)
 
 

@@ -146,6 +146,10 @@ class Node:
         self.spare_starts = 0  # starts that may fail: a fault that passes
         self.forgiving = False  # an OSError or MemoryError that comes through is a crash, and the node starts again
         self.after_crash = None  # called with the node then
+        try:
+            vfs.umount(ROOT)  # another node was there
+        except OSError:
+            pass
         self._mount(True)
         self._leave_factory()
         self.image = self.chip.save()

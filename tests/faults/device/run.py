@@ -13,11 +13,15 @@ from faults.device.node import Broken, patch
 ROWS = {
     "P1": ("cuts", "one", "replay"),
     "P2": ("cuts", "again", "replay"),
+    "P3": ("killed", "killed", "again"),
+    "I1": ("images", "work", "again"),
     "P4": ("errors", "refused", "again"),
     "P5": ("errors", "full_disk", None),
     "A1": ("partitions", "one", "replay"),
-    "I1": ("images", "work", "again"),
+    "P6": ("queue", "cuts", "again"),
     "P7": ("handles", "unclean", "again"),
+    "P8": ("mutants", "mutants", "again"),
+    "F": ("control", "fat", "again"),
 }
 
 
