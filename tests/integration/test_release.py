@@ -267,10 +267,6 @@ def test_a_release_that_disowns_its_own_key_says_so(shelf, small_tree):
     refused(make_release(shelf, "--trust", shelf / "none"), "No such file")
 
 
-def test_boards_with_app_partitions_keep_their_keys(shelf, tmp_path):
-    refused(make_release(shelf, "--trust", shelf / "new.pem", "--image", tmp_path / "x"), "boards with app partitions")
-
-
 # --- verify
 
 

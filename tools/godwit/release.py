@@ -42,8 +42,6 @@ def bundle(
     """Compile the firmware for a board, or take a whole ESP32 image, and pack it into a signed bundle."""
     if image_file and modem:
         raise BundleError("--image is the whole firmware: --modem says what goes into a compiled one")
-    if image_file and trust:
-        raise BundleError("--trust is a file in a slot: boards with app partitions have none, and keep their keys")
     try:
         if new_key:
             keys.make_key(key_file)
