@@ -42,9 +42,9 @@ Verbs (all coroutines unless marked; each raises OSError or coap.CoapError for t
     update_read(job, offset, mv)   fill `mv` with the image from `offset` -> bytes read, short at its end  (UPDATE)
     update_report(id, state, detail, ts_ms)
                                    tell how job `id` stands: one of the states below, a text or None, and since when
-                                   (ms, 0: not known). A state that the platform has no word for is not sent. The same again, after a lost answer,
-                                   changes nothing there; RecordRefused: it will never take this (the job is gone, or
-                                   has ended already)                                                      (UPDATE)
+                                   (ms, 0: not known). A state that the platform has no word for is not sent. The same
+                                   again, after a lost answer, changes nothing there; RecordRefused: it will never take
+                                   this (the job is gone, or has ended already)                            (UPDATE)
     provision(node)                have the service's commands run by `node` (below), in sessions of its own; no other
                                    may be open -> how many were run; AuthError when nobody has claimed us (PROVISION)
 
