@@ -73,6 +73,9 @@ class Cloud:
 
     # What tasks ask of a backend (cloud.base)
 
+    async def release(self):
+        pass
+
     async def publish(self, records):
         self._happen("records", [(seq, (name, value)) for seq, _, name, value in records])
         return len(records)
