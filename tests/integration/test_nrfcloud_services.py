@@ -150,8 +150,13 @@ def test_fota_exec_current(rig, job):
     assert (found["id"], found["kind"], found["size"], found["refused"]) == (job[0], "APP", len(job[1]), None)
 
 
-def test_proxy(rig, job):
+def keep_one(rig, job):
+    """The job as `one` on the device: each test has its own, because workers share the tests of a file."""
     rig.keep("one", "{'key': %r, 'size': %d}" % (rig.do("cloud.update_check()")["key"], len(job[1])))
+
+
+def test_proxy(rig, job):
+    keep_one(rig, job)
     for offset in (0, 4096, 19_000):
         count = rig.do(f"cloud.update_read(one, {offset}, mv)")
         assert bytes.fromhex(rig.do(f"mv[:{count}]")) == job[1][offset : offset + 4096]
@@ -165,6 +170,7 @@ def test_proxy(rig, job):
     ("fault", "code"), [({"proxy_status": 404}, "4.04"), ({"proxy_status": 502}, "5.02")]
 )
 def test_proxy_whose_origin_fails(rig, job, fault, code):
+    keep_one(rig, job)
     rig.twin.faults(**fault)
     try:
         refused(rig, "cloud.proxy_read(one['key'], 0, mv)", code)
@@ -173,6 +179,7 @@ def test_proxy_whose_origin_fails(rig, job, fault, code):
 
 
 def test_proxy_through_faults(rig, job):
+    keep_one(rig, job)
     image = job[1]
     for faults in (
         {"shrink_szx": 4, "shrink_after": 1024},
