@@ -46,7 +46,7 @@ powercut: setup  ## power cuts, kills, failing flash, bad images and servers aga
 size: setup  ## flash and heap of each package, measured on 32-bit MicroPython; ARGS=--markdown for a page
 	@$(GODWIT) size $(ARGS)
 
-bench: setup  ## ratios to other CoAP clients and codecs, what modems cost, 16 to 20 minutes; ARGS=--quick in two
+bench: setup  ## ratios to other CoAP clients and codecs, what modems and updates cost, half an hour; ARGS=--quick in three minutes
 	@$(GODWIT) bench $(ARGS)
 
 clean:  ## remove build/
