@@ -15,8 +15,12 @@ try:
     __import__("app").run(r["root"], r)
 except BaseException as error:
     e = error
-for n in list(sys.modules):  # an application that has filled the heap must leave room for what follows
-    if n != "machine":
-        del sys.modules[n]
-sys.path[:] = [".frozen", r["root"] or "/"]
-__import__("bootsafe").crashed(r, e)
+try:
+    sys.modules.pop("app", None)  # an application that has filled the heap must leave room for what follows
+    for n in list(sys.modules):
+        if n != "machine":
+            del sys.modules[n]
+    sys.path[:] = [".frozen", r["root"] or "/"]
+    __import__("bootsafe").crashed(r, e)
+except MemoryError:  # it has not
+    __import__("machine").reset()
