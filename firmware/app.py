@@ -129,11 +129,11 @@ class App:
         gc.collect()
         return made
 
-    def part(self, name):
+    def part(self, name, *terms):
         """-> the part `name` of parts.py, made now. The code goes at once, but for what the part needs."""
         import parts
 
-        made = getattr(parts, name)(self)
+        made = getattr(parts, name)(self, *terms)
         sys.modules.pop("parts", None)
         return made
 

@@ -140,6 +140,7 @@ class Errands:
             delay_s = max(errand.backoff.next(), min(getattr(problem, "retry_after", None) or 0, _DAY_S))
             log.warn(errand.name, "%s; again in %d s", problem, delay_s)
             return delay_s
-        errand.backoff.reset()
-        errand.lost = 0
+        if delay_s:  # else it is not over yet
+            errand.backoff.reset()
+            errand.lost = 0
         return delay_s

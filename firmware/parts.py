@@ -41,18 +41,13 @@ def locate(app):
 
 
 def update(app):
-    _trust(app)
+    if app.state.job is None:
+        _trust(app)
     from tasks.update import Update
-
-    def make_slots():
-        return slots(app)
-
-    def make_fetch(job, read, progress):
-        return fetch(app, job, read, progress)
 
     file = job_file(app)
     state, config, records, running = app.state, app.config, app.records, app.running
-    return Update(state, config, app.cloud, records, make_slots, make_fetch, file, running, app.restart, app.heap)
+    return Update(state, config, app.cloud, records, app.part, file, running, app.restart, app.heap)
 
 
 def _trust(app):
@@ -95,8 +90,9 @@ def _limits(app):
     return found.floor, found.bad
 
 
-def fetch(app, job, read, progress):
-    """-> lib/fota Fetch for `job`; what installs is forgotten before what downloads is loaded."""
+def fetch(app, job, read, progress, settle=None, room=None):
+    """-> lib/fota Fetch for `job`; what installs is forgotten before what downloads is loaded. `settle`, `room`: as
+    Fetch has them, of a module that may stay; ours would keep all of this one."""
     floor, bad = _limits(app)
     _settle()
     import store
@@ -112,9 +108,9 @@ def fetch(app, job, read, progress):
         floor,
         progress,
         bad,
-        lambda manifest: _room(app, manifest),
+        room or (lambda manifest: _room(app, manifest)),
         app.scratch,
-        _settle,
+        settle or _settle,
         *_payload(app),
     )
 

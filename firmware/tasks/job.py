@@ -30,6 +30,8 @@ _WAY = (base.STARTED, base.DOWNLOADED, base.VERIFIED, base.INSTALLING)
 _NEVER = const(0x3FFFFFFF)  # as "seq": the report is not in the journal, however far that has got
 _LONGEST = const(160)  # characters of a detail
 _KIND = "APP"
+_TRIAL_S = const(10)
+_DAY_S = const(86400)
 _PATIENCE_S = const(600)  # between two looks at a battery
 _TRIES = const(5)
 _COUNT_MS = const(600000)  # a job's age goes to flash as often
@@ -133,8 +135,15 @@ def mark(path, record, digest):
 
 
 async def begin(update):
-    """Say how the last image did, and look what the cloud wants now. -> (job to go on with, 0), or (None, seconds until
-    the next look); 0 s: what was just put into the journal goes first. Raises CloudError, coap.CoapError, OSError."""
+    """Confirm an image that has proved itself, say how the last one did, and look what the cloud wants now. -> seconds
+    until the next visit, which goes on with `state.job` if that is set; 0: once what was just put into the journal has
+    had its turn. Raises CloudError, coap.CoapError, OSError."""
+    if update.running["pending"]:
+        if not update.running.get("sound"):
+            return _TRIAL_S  # tasks/trial waits for it, too, but not for ever; no other update meanwhile
+        _confirm(update)
+    if base.UPDATE not in update.cloud.caps:
+        return _DAY_S
     record = finish(update.file, update.records)
     if record and record["digest"] and record["state"] not in _ENDED:
         _outcome(update, record)
@@ -145,11 +154,21 @@ async def begin(update):
         drop(update.file)
         record = None
     if offered is None:
-        return None, update.config["update_interval_s"]
+        return update.config["update_interval_s"]
     if record is None:
         _first(update, offered)
-        return None, 0
+        return 0
     return _next(update, record, offered)
+
+
+def _confirm(update):
+    """The cloud has heard our version in an authenticated session, and the node is well: it stays."""
+    try:
+        update.make_slots().confirm()
+    except FotaError as problem:
+        raise base.CloudError("not confirmed: %s" % problem)
+    update.running["pending"] = False
+    log.info("fota", "version %s confirmed by an authenticated round trip", update.running["version"])
 
 
 def _outcome(update, record):
@@ -177,21 +196,22 @@ def _first(update, offered):
 
 
 def _next(update, record, offered):
-    """The job that we know of is still wanted: may it go on?"""
+    """The job that we know of is still wanted: may it go on? -> seconds, as begin()."""
     if record["state"] in _ENDED:
         records = update.records
         if record["seq"] <= records.journal.cursor and record["dropped"] != records.journal.dropped:
             log.warn("fota", "the journal may have lost how job %s ended: said again", record["id"][:8])
             _tell(update, record, record["state"], record["detail"])
-            return None, 0
-        return None, update.config["update_interval_s"]
+            return 0
+        return update.config["update_interval_s"]
     if _age(update, record) >= update.config["update_hours"] * 60:
         _tell(update, record, base.TIMED_OUT, _TOO_SLOW)
-        return None, 0
+        return 0
     if update.state.low:
         log.info("fota", "job %s waits for the battery", record["id"][:8])
-        return None, _PATIENCE_S
-    return offered, 0
+        return _PATIENCE_S
+    update.state.job = offered
+    return 0
 
 
 def _age(update, record):
@@ -224,7 +244,7 @@ def complete(update):
     record = load(update.file)
     if record and record["state"] != base.INSTALLING:
         _walk(update, record, base.VERIFIED)
-    return 0
+    return 1
 
 
 def install(update, manifest):

@@ -174,11 +174,14 @@ class Node:
         if name == "uplink":
             return Uplink(self.state, self.settings, self.records, self.cloud, Logbook(), Heap())
         return Update(
-            self.state, self.settings, self.cloud, self.records, lambda: self.slots, self.make_fetch, self.file,
-            self.running, self.restart, Heap(),
+            self.state, self.settings, self.cloud, self.records, self.part, self.file, self.running, self.restart,
+            Heap(),
         )  # fmt: skip
 
-    def make_fetch(self, job, read, progress):
+    def part(self, name, *terms):
+        return self.slots if name == "slots" else self.make_fetch(*terms)
+
+    def make_fetch(self, job, read, progress, settle, room):
         node = self
 
         class Fetch:
