@@ -72,7 +72,7 @@ class Tally:
 
 class Fire:
     """One campaign on a kill_rig.Rig. `seed`: of every choice, not of the machine's timing. `board`: how often a power
-    cut takes the modem as well; `resets`: how often the modem is reset instead of a kill."""
+    cut takes the modem as well; `resets`: how often it is the modem that is reset, and not the node that is killed."""
 
     def __init__(self, rig, seed, say=print, board=0.0, resets=0.0):
         self.rig = rig
@@ -118,13 +118,19 @@ class Fire:
         self._corpse = None
         job = await rig.release(self._sequence)
         self._images[self._sequence] = Image(rig.images[self._sequence])
-        self._job, kills, links, spent = job, Counter(), self.ear.lost_links, 0
+        self._job, kills, links = job, Counter(), self.ear.lost_links
+        spent = resets = 0
         last = rig.node.boots
         while self._status() is None:
             aim = self._aim(spent < budget, doomed)
             if aim is None or not await self._wait_for(aim):
                 await self._ended()
                 break
+            if self.random.random() < self._resets:
+                await self._reset()
+                resets += 1
+                spent += 1
+                continue
             phase = await self._kill()
             self.tally.aimed[aim] += 1
             kills[phase] += 1
@@ -138,7 +144,7 @@ class Fire:
                 self.problems.append(f"update {self._sequence}: {starts} starts after its last kill")
         if spent < budget and not doomed and self.random.random() < 0.5:
             await self._late_kill()
-        self._judge_update(kills, self.ear.lost_links - links, doomed)
+        self._judge_update(kills, self.ear.lost_links - links + resets, doomed)
 
     def _aim(self, more, doomed):
         """-> where the next kill is to hit, None to let the node live until the job ends."""
@@ -282,6 +288,12 @@ class Fire:
     def _restore(self):
         self._since = len(self.ear.events)
         self.rig.node.restore()
+
+    async def _reset(self):
+        """The modem goes and comes back; the node has to notice, and to go on."""
+        self.tally.resets += 1
+        self._since = len(self.ear.events)
+        await self.rig.reset_modem()
 
     async def _late_kill(self):
         """The job has ended for the cloud: the node may have its record still, or has just put it away."""

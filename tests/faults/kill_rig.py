@@ -187,6 +187,14 @@ class Rig(Day):
         self.modem.signal(signal.SIGKILL)
         await self.modem.wait()
 
+    async def reset_modem(self):
+        """The modem restarts, the node does not."""
+        reader, writer = await asyncio.open_unix_connection(str(self.places.control))
+        writer.write(b'{"do": "reset"}\n')
+        await writer.drain()
+        await reader.readline()
+        writer.close()
+
     def power(self, heap=None):
         """A node on the flash as it is, from now on alive until it is stopped."""
         if heap:
