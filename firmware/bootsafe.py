@@ -156,9 +156,12 @@ def fail(root, running, reason, said=""):
 
 def _keep(root, said):
     """Write the text of a crash; return its CRC32, 0 when flash did not take it."""
-    raw = said.encode()[:_TEXT]
-    while raw and raw[-1] & 0x80:
-        raw = raw[:-1]  # a character may be cut in half
+    raw = said.encode()
+    if len(raw) > _TEXT:
+        n = _TEXT
+        while raw[n] & 0xC0 == 0x80:
+            n -= 1  # not in the middle of a character
+        raw = raw[:n]
     try:
         with open(root + "/boot.why", "wb") as f:
             f.write(raw)

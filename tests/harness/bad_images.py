@@ -1,4 +1,4 @@
-"""The images of test_bad_images.py: what `app.py` does in each, as text that MicroPython runs. Row I2, facts/fota.md 5.2.
+"""The images of test_bad_images.py: what `app.py` does in each, as text that MicroPython runs. Row I2 of fota.md 5.2.
 
 `GOOD` is the old image: it does what the update errand does first after a start (tasks/job), with the firmware's own
 code, prints one line of JSON, and restarts. Each of BAD is: (name, source of app.py or bytes of app.mpy, word that the
