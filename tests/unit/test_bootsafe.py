@@ -8,7 +8,6 @@ import bootsel
 from harness.boot_kit import HARD, OTHER, POWER, SLEEP, WATCHDOG, Reset, SafeTest
 from harness.fota_kit import MICROPYTHON, bundle, install_by_cable
 
-
 # fails on flash, reset cause -> fails after, counted, longest wait, safe mode, slot (when both are fit)
 TABLE = (
     (0, POWER, 0, False, 0, False, "a"),
