@@ -53,7 +53,7 @@ class App:
         self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
         self.modem = self._make_modem()
         self.cloud = self._make_cloud()
-        self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart, self._room)
+        self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart, self.room)
         self.receiver = None  # parts.locate: the board's own, once it is there
 
     def _start_log(self):
@@ -104,7 +104,7 @@ class App:
             auth="auth/" + self.config["auth"],
         )
 
-    def _room(self, wanted):
+    def room(self, wanted):
         """Give up the errands' buffer for something rare that needs its place (`wanted`), or make it again; None: the
         place was too small, and the next start has a larger one. A heap that has no such piece any more has one after
         a restart."""

@@ -65,7 +65,7 @@ def _finish_report(app):
 
 
 def roomy(app):
-    """The next start keeps a larger buffer (App._room). Does not return, unless flash fails."""
+    """The next start keeps a larger buffer (App.room). Does not return, unless flash fails."""
     try:
         open(app.root + "/data/roomy", "wb").close()
     except OSError as problem:

@@ -94,6 +94,7 @@ async def _fetch_manifest(fetch, header):
             at += len(view)
     finally:
         flash(f.close)
+    await fetch.settled()
     try:
         found, manifest = flash(_judged, fetch, path)
         if found.raw != header.raw:

@@ -48,27 +48,20 @@ def load(header, source, keys):
     """Return the Manifest in `source`: a file, or what reads and seeks like one, that holds header, manifest and
     signature (Part of it, where more follows).
 
-    `keys`: RSA-3072 moduli (384 bytes each) that this node trusts. Order matters: the digest and the signature are
-    checked before one byte is decoded. Raises ManifestError "length", "digest", "key", "signature" or a field's.
+    `keys`: RSA-3072 moduli (384 bytes each) that this node trusts. The digest and the signature are checked before one
+    byte is decoded. Raises ManifestError "length", "digest", "key", "signature" or a field's.
     """
-    source.seek(HEADER_SIZE)
-    digest = sha256()
-    left = header.manifest_size
-    while left:
-        piece = source.read(min(left, _PIECE))
-        if not piece:
-            raise ManifestError("length")
-        digest.update(piece)
-        left -= len(piece)
+    source.seek(HEADER_SIZE + header.manifest_size)
     signature = source.read(_KEY_SIZE)
     if len(signature) != _KEY_SIZE or source.read(1):
         raise ManifestError("length")
-    digest = digest.digest()
+    from fota.verify import pss_check, pss_open  # not with the rest: what installs an image has verified it before
+
+    encoded = pss_open(find_key(keys, header.key_id), signature)  # first, while the heap has pieces for it
+    digest = _digest(source, header.manifest_size)
     if digest != header.digest:
         raise ManifestError("digest")
-    from fota.verify import pss_verify  # not with the rest: what installs an image has verified it before
-
-    if not pss_verify(find_key(keys, header.key_id), digest, signature):
+    if not pss_check(encoded, digest):
         raise ManifestError("signature")
     source.seek(HEADER_SIZE)
     manifest = parse(Part(source, header.manifest_size), digest)
@@ -77,6 +70,19 @@ def load(header, source, keys):
     if manifest.key_id != header.key_id:
         raise ManifestError("key")
     return manifest
+
+
+def _digest(source, left):
+    """SHA-256 of the `left` bytes behind the header."""
+    source.seek(HEADER_SIZE)
+    digest = sha256()
+    while left:
+        piece = source.read(min(left, _PIECE))
+        if not piece:
+            raise ManifestError("length")
+        digest.update(piece)
+        left -= len(piece)
+    return digest.digest()
 
 
 def find_key(keys, key_id):
