@@ -24,7 +24,7 @@ _OTA_0 = const(16)  # subtypes of app partitions: factory 0, ota_0 16, ota_1 17
 _MAGIC = const(0xE9)
 _DESCRIBED = const(0xABCD5432)
 _EIO = const(5)
-_FILES_BLOCKS = const(7)  # two folders, keys, copy-on-write; and twice the head, which is on flash once already
+_FILES_BLOCKS = const(7)  # two folders, keys, what littlefs moves; and twice the head, which is on flash once already
 
 
 def other_of(part):
@@ -75,8 +75,11 @@ def room(root, part, manifest):
     file system; may raise OSError."""
     fits(other_of(part), manifest)
     stat = os.statvfs(root or "/")
-    free = stat[4] + occupied(folder(root), stat[1])  # an older download goes before this one comes
+    older = occupied(folder(root), stat[1])  # a download that goes before this one comes
     need = _FILES_BLOCKS + 2 * (1 + len(manifest.blocks) // _BLOCK_SIZE)
+    if older:
+        need -= 2  # room was found before that began, and what a cut has left behind must not count against it
+    free = older + (stat[4] if stat[4] <= stat[2] else 0)  # littlefs may count more blocks than there are
     if free < need:
         raise InstallError("space", "%d of %d blocks" % (free, need))
 

@@ -22,7 +22,7 @@ from fota.space import discard, folder
 _BLOCK_SIZE = const(4096)
 _ENOSPC = const(28)
 _INVALID = const(-5379)  # ESP_ERR_OTA_VALIDATE_FAILED
-_NO_ROLLBACK = const(-261)  # ESP_ERR_NOT_FOUND... a bootloader without roll-back has nothing to mark
+_NO_ROLLBACK = const(-261)  # ESP_ERR_NOT_FOUND: without roll-back there is nothing to mark
 _HEAD_MAX = const(16384)
 _KEYS_MAX = const(1152)
 _NAMES = ("image.bin", "update.pub")  # in this order, one behind the other; the second if the image brings keys

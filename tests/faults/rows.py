@@ -66,8 +66,8 @@ _CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-defla
 _ERRORS = {"refused-once": (15, 1), "refused-until-restart": (40, 1), "worn-out": (60, 1), "bad-block": (5, 1),
            "read-flip": (10, 1)}  # fmt: skip
 
-_SCENARIOS = {"proved": (10, 1), "brown-out": (10, 1), "never-proved": (15, 1), "given-up": (10, 1),
-              "proved-alone": (10, 1), "never-proved-alone": (10, 1)}  # fmt: skip
+_SCENARIOS = {"proved": (10, 1), "keys": (10, 1), "brown-out": (10, 1), "never-proved": (15, 1),
+              "given-up": (10, 1), "proved-alone": (10, 1), "never-proved-alone": (10, 1)}  # fmt: skip
 
 ROWS = (
     Row("P1", "one cut", "old or new starts, whole; the update ends; each report once", _CUTS),

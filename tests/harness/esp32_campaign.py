@@ -3,7 +3,7 @@
 A Node is a simulated ESP32 (esp32sim.py) with the old image in ota_0. One life is one start: bootloader, partboot,
 and what the application would do. An undisturbed update is recorded; then each of its operations is cut in each mode,
 the node starts again until the update is done, and is held to its promises. MicroPython only: it needs littlefs2.
-RAM: 29 blocks of 4 KB three times, and those in use, 400 KB.
+RAM: 31 blocks of 4 KB three times, and those in use, 400 KB.
 """
 
 import gc
@@ -16,10 +16,12 @@ import vfs
 
 import bootsel
 import partboot
+import store
 from fota import FotaError
 from fota.fetch import Fetch
 from fota.partition import PartitionBlocks
 from fota.partitions import Partitions
+from fota.trust import adopt
 from harness import espimage
 from harness.esp32sim import PENDING, Esp32, Reset, reset
 from harness.flashsim import AFTER, BEFORE, MODES, NAMES, TORN, Tape
@@ -33,7 +35,6 @@ OLDER = espimage.make("0.9.0", 4 * BLOCK - 64)  # what lies in ota_1 before the 
 NEW = espimage.make("1.1.0", 3 * BLOCK + 1600)
 OLD_BUNDLE = bundle([("image.bin", OLD)], "1.0.0", 1, k6="image")
 NEW_BUNDLE = bundle([("image.bin", NEW)], "1.1.0", 2, k6="image")
-_HEAD = len(NEW_BUNDLE) - len(NEW)
 _MAX_LIVES = 8
 _NEEDED = 3  # starts after a cut: finish the download, go back from a trial, start the new image
 NEW_DIGEST = sha256(NEW_BUNDLE[64 : 64 + int.from_bytes(NEW_BUNDLE[8:12], "little")]).digest()[:16]
@@ -47,6 +48,7 @@ SCENARIOS = {
     "never-proved": (99, None, True, True, 67),
     "given-up": (0, "unreached", True, True, 51),
     "proved-alone": (0, None, False, True, 53),
+    "keys": (0, None, True, True, 71),
     "never-proved-alone": (99, None, False, True, 55),
 }
 
@@ -64,15 +66,18 @@ def node_of(name):
     dies, reason, rollback, _, _ = SCENARIOS[name]
     node = Node(rollback=rollback)
     node.dies, node.reason = dies, reason
+    if name == "keys":
+        node.bring(bytes([0xC1]) * 384)
     return node
 
 
 class _Link(Source):
     """Serves the new image as long as the power is on; counts what of the payload is asked for, and when."""
 
-    def __init__(self, chip):
-        super().__init__(NEW_BUNDLE)
+    def __init__(self, chip, image, payload):
+        super().__init__(image)
         self.chip = chip
+        self._head = len(image) - payload
         self.payload = 0
         self.marks = []  # (operations so far, payload bytes asked for)
 
@@ -80,7 +85,7 @@ class _Link(Source):
         if self.chip.is_cut:
             raise OSError(110)
         n = await Source.read(self, offset, view)
-        if offset >= _HEAD:
+        if offset >= self._head:
             self.payload += n
             self.marks.append((self.chip.ops, self.payload))
         return n
@@ -92,7 +97,7 @@ class Node:
     before it confirms, at so many of its starts; `reason`: its health gate gives it up, with this word."""
 
     def __init__(self, blocks=PartitionBlocks, partitions=Partitions, select=partboot.select, rollback=True,
-                 files=19):  # fmt: skip
+                 files=21):  # fmt: skip
         self._blocks = blocks
         self._partitions = partitions
         self._select = select
@@ -107,11 +112,18 @@ class Node:
         self.board.flash(1, OLDER)
         vfs.VfsLfs2.mkfs(self.board.files)
         with self:
+            os.mkdir(ROOT + "/data")
             os.mkdir(ROOT + "/a")
             with open(ROOT + "/a/MANIFEST", "wb") as f:
                 f.write(OLD_BUNDLE[: len(OLD_BUNDLE) - len(OLD)])
         self._image = self.chip.save()
-        self.link = _Link(self.chip)
+        self._new, self._payload, self._brought = NEW_BUNDLE, len(NEW), None
+        self.link = None
+
+    def bring(self, keys):
+        """The new image brings these update keys."""
+        rows = [("image.bin", NEW), ("update.pub", keys)]
+        self._new, self._payload, self._brought = bundle(rows, "1.1.0", 2, k6="image"), len(NEW) + len(keys), keys
 
     def __enter__(self):
         """The file system is there: `with node:`. Nothing of a life outlasts it."""
@@ -129,7 +141,7 @@ class Node:
     def begin(self):
         """Power on with the factory's flash."""
         self.chip.load(self._image)
-        self.link = _Link(self.chip)
+        self.link = _Link(self.chip, self._new, self._payload)
         self.starts = self.trials = self.cuts = 0
         self.confirmed = self.faulty = False  # faulty: the flash refuses something, perhaps to the bootloader
         self.why = None
@@ -167,6 +179,7 @@ class Node:
             self.tried_at.append(self.chip.ops)
             return self._trial(slots)
         if info["version"] == "1.1.0":
+            adopt(ROOT, info["path"])  # as parts.py does before each look for an update
             return "new"
         if info["rolled_back"]:
             self.why = info["rolled_back"]
@@ -262,12 +275,14 @@ class Node:
             raise Broken("does not stay", "wrong")
         with self:
             state = bootsel.read(ROOT)
+            if self._brought and store.read_bytes(ROOT + "/data/update.pub") != self._brought:
+                raise Broken("keys are lost")
         found = (state["active"], state["pending"], state["floor"], state["bad"])
         if found != (("b", None, 2, []) if self.expected == "new" else ("a", None, 0, [NEW_DIGEST])):
             raise Broken("wrong record: %s" % state)
         if self.why != self.expected_why:
             raise Broken("rolled back because %s" % self.why)
-        again = self.link.payload - len(NEW)
+        again = self.link.payload - self._payload
         if again > BLOCK * self.cuts:
             raise Broken("%d bytes fetched again" % again)
         if self.expected == "new" and starts > _NEEDED + 2 * (self.cuts - 1) + 2 * self.dies:
@@ -328,7 +343,7 @@ class NodeTest(unittest.TestCase):
     """A test on a board with the factory's flash."""
 
     def setUp(self):
-        self.node = Node(files=23)
+        self.node = Node(files=27)
         self.node.begin()
         self.part = self.node.board.partitions
         self.path = list(sys.path)

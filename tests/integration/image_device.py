@@ -19,7 +19,7 @@ def _read(path):
         return file.read()
 
 
-node = esp32_campaign.Node(files=23)
+node = esp32_campaign.Node(files=27)
 node.begin()
 node.link.image = _read(_BUNDLE)
 node.keys = _read(_KEY)

@@ -76,7 +76,7 @@ class RefusalTest(NodeTest):
     def test_full_file_system_is_refused_before_anything_is_erased(self):
         taken = refused = 0
         before = self.other()
-        for blocks in range(1, 16):
+        for blocks in range(1, 20):
             self.node.begin()
             with self.node:
                 f = open(ROOT + "/fill", "wb")
@@ -162,8 +162,6 @@ class LifeTest(NodeTest):
             image = espimage.make("1.1.0", size)
             node.images["1.1.0"] = image
             node.begin()
-            with node:
-                os.mkdir(ROOT + "/data")
             node.link.image = bundle([("image.bin", image), ("update.pub", keys)], "1.1.0", 2, k6="image")
             node.live()
             with node:
