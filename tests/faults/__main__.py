@@ -32,6 +32,7 @@ _DEVICE_PATH = ":".join([*(str(REPO / folder) for folder in _FOLDERS), ".frozen"
 def _arguments():
     parser = argparse.ArgumentParser(prog="make powercut ARGS=..", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rows", default=",".join(BY_NAME), help="comma-separated (all): " + ", ".join(BY_NAME))
+    parser.add_argument("--parts", default="", help="comma-separated parts of the rows (all)")
     parser.add_argument("--bits", default="64,32", help="word sizes (both)")
     parser.add_argument("--full", action="store_true", help="second cuts everywhere and more seeds: some hours")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="one case in N")
@@ -41,10 +42,12 @@ def _arguments():
     parser.add_argument("--write", action="store_true", help="write RESULTS.md, if nothing was left out")
     options = parser.parse_args()
     options.rows = options.rows.split(",")
+    options.parts = options.parts.split(",") if options.parts else []
     options.bits = [int(bits) for bits in options.bits.split(",")]
     if not set(options.rows) <= set(BY_NAME) or not set(options.bits) <= set(BITS):
         parser.error("--rows: some of " + ", ".join(BY_NAME) + "; --bits: 64, 32")
     options.whole = options.rows == list(BY_NAME) and options.bits == list(BITS) and options.share == 1
+    options.whole = options.whole and not options.parts
     return options
 
 
@@ -101,7 +104,7 @@ class Runner:
 def _jobs(options):
     for name in options.rows:
         for job in BY_NAME[name].jobs(options.full, options.seed, options.share):
-            if job.bits in (0, *options.bits):
+            if job.bits in (0, *options.bits) and (not options.parts or job.part in options.parts):
                 yield job
 
 

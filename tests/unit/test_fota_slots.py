@@ -1,10 +1,6 @@
-"""lib/fota/slots: install, trial, confirmation, roll-back, and power cuts at every flash operation of an update.
-
-Every operation is cut once, in one of three modes in turn; in all modes and with three kinds of torn writes with
-GODWIT_CAMPAIGN=full (MicroPython only: it needs littlefs2). Four mutants show that the campaign sees.
-"""
+"""lib/fota/slots: install, trial, confirmation, roll-back, refusals. Power cuts are in tests/faults."""
 # interpreters: mp64 mp32 cpython
-# (8 s, and no number in it is a float)
+# (4 s, and no number in it is a float)
 
 import os
 import sys
@@ -12,7 +8,6 @@ import unittest
 
 import bootsel
 from fota import InstallError
-from fota.blocks import FileBlocks
 from fota.fetch import Fetch
 from fota.slots import Slots
 from harness.fota_kit import (
@@ -29,7 +24,6 @@ from harness.fota_kit import (
     seal,
 )
 
-_FULL = os.getenv("GODWIT_CAMPAIGN") == "full"
 _FINAL = ("native", "mpy", "payload")
 _OLD = [("app.mpy", code("old app", 900))]
 _NEW = [("app.mpy", code("new app", 5000)), ("lib/deep/one.mpy", code("one", 300)), ("notes.txt", b"hello")]
@@ -250,85 +244,6 @@ class RefusalTest(SlotsTest):
             self.boot()
             self.assertTrue(self.info["version"] in ("1.0.0", "1.1.0"))
         self.assertTrue(seen > 5, "%d errors seen" % seen)
-
-
-class CutTest(unittest.TestCase):
-    def test_every_cut_leaves_old_or_new_and_the_update_ends_well(self):
-        if not MICROPYTHON:
-            self.skipTest("needs littlefs2")
-        from harness.fota_campaign import Node
-
-        node = Node()
-        try:
-            ops, cases, failures = node.campaign(_FULL, kinds=3 if _FULL else 1)
-        finally:
-            node.close()
-        print("update: %d flash operations, %d power cuts, %d failures" % (ops, cases, len(failures)))
-        self.assertEqual(failures, [])
-        self.assertTrue(ops > 150, "only %d operations: has the harness stopped exploring?" % ops)
-
-
-class MutantTest(unittest.TestCase):
-    """Each of these must be caught by the campaign."""
-
-    def _caught(self, fetch=Fetch, slots=Slots):
-        if not MICROPYTHON:
-            self.skipTest("needs littlefs2")
-        from harness.fota_campaign import Node
-
-        node = Node(fetch, slots)
-        try:
-            _, cases, failures = node.campaign(stop_at_first=True)
-        finally:
-            node.close()
-        self.assertTrue(failures, "%d cuts and nothing noticed" % cases)
-
-    def test_pending_before_unpacking(self):
-        class Hasty(Slots):
-            def _clear(self, target):
-                Slots._clear(self, target)
-                self._armed = self._wanted
-                self.arm()
-
-            def install(self, manifest, tick=None):
-                self._wanted = manifest.digest[:16]
-                Slots.install(self, manifest, tick)
-
-        self._caught(slots=Hasty)
-
-    def test_manifest_first_and_no_hashes_at_start(self):
-        class Trusting(Slots):
-            def _unpack(self, manifest, target, tick):
-                Slots._seal(self, manifest, target)
-                self._armed = manifest.digest[:16]
-                self.arm()
-                Slots._unpack(self, manifest, target, tick)
-
-        check, bootsel.check = bootsel.check, bootsel.manifest
-        try:
-            self._caught(slots=Trusting)
-        finally:
-            bootsel.check = check
-
-    def test_blocks_not_flushed(self):
-        def write(self, i, view):
-            if not self._writing:
-                self.close()
-                self._writing = True
-            self._open("r+b" if i else "wb", i).write(view)
-
-        kept, FileBlocks.write = FileBlocks.write, write
-        try:
-            self._caught()
-        finally:
-            FileBlocks.write = kept
-
-    def test_confirmation_not_written(self):
-        class Forgetful(Slots):
-            def confirm(self):
-                return True
-
-        self._caught(slots=Forgetful)
 
 
 if __name__ == "__main__":

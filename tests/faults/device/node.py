@@ -80,8 +80,8 @@ def make_app(node, info, journal):
         def __init__(self):
             pass
 
-        def part(self, name):  # without forgetting the module
-            return getattr(__import__("parts"), name)(self)
+        def part(self, name, *terms):  # without forgetting the module
+            return getattr(__import__("parts"), name)(self, *terms)
 
         def live(self, name, *terms):
             return getattr(__import__("life"), name)(self, *terms)
