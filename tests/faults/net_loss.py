@@ -77,4 +77,4 @@ def _figures(world, job, every_s):
 
 
 if __name__ == "__main__":
-    sys.exit(net_run.main("N1", CASES, run_case, "net_loss.py"))
+    sys.exit(net_run.main("N1", CASES, run_case, "net_loss.py", also=(("visits", max),)))
