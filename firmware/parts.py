@@ -72,7 +72,7 @@ def slots(app):
         return _whole("partitions").Partitions(app.root, running, board.partition())
     from fota.slots import Slots
 
-    return Slots(app.root, running)
+    return Slots(app.root, running, app.room)
 
 
 def factory(app, name):

@@ -20,7 +20,7 @@ _FILES_MAX = const(192)
 _HASH_CUT = const(16)
 _PIECE = const(512)
 _FORMAT = const(1)
-_FLAG_DEFLATE = const(2)  # the payload is one raw deflate stream of the files, window 4 KB
+_FLAG_DEFLATE = const(2)  # the payload is one raw deflate stream of the files, window 2 KB
 _FLAGS_KNOWN = const(3)  # and 1: machine code, see table.py
 
 # The manifest is a map of keys 1 to 13 in this order: (name, type, smallest, largest) value or length.

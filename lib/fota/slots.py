@@ -21,11 +21,13 @@ _CHUNK = const(1024)
 
 class Slots:
     """Slots below `root` (mount point, "" on a board). `running`: what the boot selector started, bootsel.info;
-    its "selector" is the selector module itself, which owns the state record."""
+    its "selector" is the selector module itself, which owns the state record. `lend(True)` is called where the place
+    of a buffer of 4 KB is worth more than the buffer, `lend(False)` when install() has failed and lends no longer."""
 
-    def __init__(self, root, running):
+    def __init__(self, root, running, lend=None):
         self._root = root
         self._running = running
+        self._lend = lend
         self._selector = running["selector"]
         self._armed = None  # digest of the image that install() has put into the other slot
         self.other = "b" if running["slot"] == "a" else "a"
@@ -50,6 +52,7 @@ class Slots:
         `manifest`: what Fetch.run() returned; `tick()` is called after each file (feed a watchdog).
         Raises InstallError; the running slot is never touched.
         """
+        self._armed = None
         try:
             self._anchor()
             target = self._root + "/" + self.other
@@ -57,12 +60,15 @@ class Slots:
             self._unpack(manifest, target, tick)
             self._seal(manifest, target)
             self._recheck(manifest)
+            self._armed = manifest.digest[:16]
         except ManifestError as e:
             # Only what the image itself is cannot change; a damaged copy of the manifest can be fetched again.
             raise InstallError(e.reason, e.detail, e.reason in ("mpy", "native")) from None
         except OSError as e:
             raise InstallError("space" if e.errno == _ENOSPC else "flash", e.errno) from None
-        self._armed = manifest.digest[:16]
+        finally:
+            if self._lend and self._armed is None:
+                self._lend(False)
 
     def _anchor(self):
         """Make sure that the state record names the running slot before the other one changes."""
@@ -81,7 +87,7 @@ class Slots:
     def _unpack(self, manifest, target, tick):
         from fota.unpack import unpack
 
-        unpack(self._root, manifest, target, tick)
+        unpack(self._root, manifest, target, tick, self._lend)
 
     def _seal(self, manifest, target):
         """The MANIFEST comes last: a slot without one does not exist for the boot selector.

@@ -1,8 +1,9 @@
 """The files of a verified download, written into a slot: each is hashed as it is written, nothing follows the last.
 
-A payload is the files back to back, or one raw deflate stream of them with a 4 KB window (flag 2 of the manifest).
+A payload is the files back to back, or one raw deflate stream of them with a 2 KB window (flag 2 of the manifest).
 What the file table does not promise is never written: of a stream that gives more, one byte is read and refused.
-Called by slots.py; forgotten after. RAM: 1 KB, and 5.6 KB to inflate (the window, two code tables).
+Called by slots.py; forgotten after. RAM: 0.5 KB; to inflate two pieces more, of 1.3 KB (code tables) and 2 KB (the
+window), which together fit the place of the buffer that an application lends.
 """
 
 import os
@@ -16,14 +17,15 @@ from fota.image import HEADER_SIZE, parse_header
 from fota.space import folder
 from fota.table import check_code, files
 
-_CHUNK = const(1024)
+_CHUNK = const(512)
 _FLAG_DEFLATE = const(2)
-_WINDOW_BITS = const(12)
+_WINDOW_BITS = const(11)
 _EINVAL = const(22)  # what a DeflateIO raises for bytes that are no deflate stream, or one with a larger window
 
 
-def unpack(root, manifest, target, tick=None):
-    """Write the files of the download below `root` into the folder `target`; `tick()` is called after each.
+def unpack(root, manifest, target, tick=None, lend=None):
+    """Write the files of the download below `root` into the folder `target`; `tick()` is called after each, and
+    `lend(True)` right before the inflater is made: see Slots.
 
     Raises InstallError: "payload" (final) when the image is as it was signed and still does not give what its file
     table says; "short", "inflate" or "changed" when the copy on flash is no longer what was verified. ManifestError
@@ -34,21 +36,24 @@ def unpack(root, manifest, target, tick=None):
         with open(name + "/data", "rb") as source:
             head.seek(HEADER_SIZE)
             try:
-                _spread(source, files(head), manifest, target, tick)
+                _spread(source, files(head), manifest, target, tick, lend)
             except InstallError as e:
                 if _as_signed(head, source, manifest, memoryview(bytearray(_CHUNK))):
                     raise InstallError("payload", "%s %s" % (e.reason, e.detail), True) from None
                 raise
 
 
-def _spread(source, table, manifest, target, tick):
+def _spread(source, table, manifest, target, tick, lend):
     """Copy file after file of `table` out of the open file `source`."""
     stream = source
+    view = memoryview(bytearray(_CHUNK))
     if manifest.flags & _FLAG_DEFLATE:
         from deflate import RAW, DeflateIO
 
+        if lend:
+            lend(True)
         stream = DeflateIO(source, RAW, _WINDOW_BITS)
-    view = memoryview(bytearray(_CHUNK))
+        stream.readinto(view[:0])  # makes the window
     path = None
     for path, size, digest in table:
         _make_folders(target, path)

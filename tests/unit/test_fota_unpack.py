@@ -102,19 +102,34 @@ class DeflateTest(NodeTest):
             self.tearDown()
             self.setUp()
 
+    def test_a_buffer_is_lent_for_the_inflater_and_wanted_back_after_a_failure(self):
+        for payload, told in (
+            (deflater.squeezed(_PLAIN), [True]),
+            (deflater.squeezed(_PLAIN)[:-3], [True, False]),
+            (None, []),
+        ):
+            manifest = self.fetch(bundle(_FILES) if payload is None else deflated(payload))
+            lent = []
+            slots = Slots(self.root, self.info, lent.append)
+            try:
+                slots.install(manifest)
+            except InstallError:
+                self.assertEqual(slots._armed, None)
+            self.assertEqual(lent, told)
+
     def test_the_largest_window(self):
         start = code("w", 32)
-        content = start + bytes(4064) + start  # a match exactly 4096 bytes back
+        content = start + bytes(2016) + start  # a match exactly 2048 bytes back
         files = [("app.mpy", content)]
-        payload = deflater.stream([start, b"\0", (258, 1)] + [(254, 1)] * 14 + [(249, 1), (32, 4096)])
+        payload = deflater.stream([start, b"\0", (258, 1)] + [(254, 1)] * 6 + [(233, 1), (32, 2048)])
         manifest = self.fetch(deflated(payload, files))
         self.slots.install(manifest)
         self.assertEqual(self.disk.get("b/app.mpy"), content)
 
     def test_a_window_that_the_node_has_not(self):
         start = code("w", 32)
-        content = start + bytes(4065) + start
-        payload = deflater.stream([start, b"\0", (258, 1)] + [(254, 1)] * 14 + [(250, 1), (32, 4097)])
+        content = start + bytes(2017) + start
+        payload = deflater.stream([start, b"\0", (258, 1)] + [(254, 1)] * 6 + [(234, 1), (32, 2049)])
         if MICROPYTHON:
             self.refuses("payload", "inflate app.mpy", deflated(payload, [("app.mpy", content)]))
 

@@ -273,8 +273,8 @@ def codes():
 def streams():
     """Deflate streams that are none, too long, too short, or want more window than there is."""
     stored, stream, whole = deflater.stored, deflater.stream, [PLAIN]
-    far = PLAIN[:32] + bytes(4065) + PLAIN[:32]
-    far_stream = stream([PLAIN[:32], b"\0", (258, 1)] + [(254, 1)] * 14 + [(250, 1), (32, 4097)])
+    far = PLAIN[:32] + bytes(2017) + PLAIN[:32]
+    far_stream = stream([PLAIN[:32], b"\0", (258, 1)] + [(254, 1)] * 6 + [(234, 1), (32, 2049)])
     for name, payload, files in (
         ("bomb", stream([b"M\x06\x00\x1f"] + [(258, 1)] * 2000), FILES),
         ("bomb-behind", stream(whole + [(258, 1)] * 500), FILES),
@@ -285,7 +285,7 @@ def streams():
         ("second-stream", STREAM + STREAM, FILES), ("no-stream", PLAIN, FILES), ("reserved", b"\x07" * 100, FILES),
         ("empty", stored(b""), FILES), ("zlib", b"\x78\x9c" + STREAM, FILES), ("gzip",
         b"\x1f\x8b\x08\0" + STREAM, FILES),
-        ("before-the-start", stream([PLAIN[:4], (258, 4000)] + whole), FILES),
+        ("before-the-start", stream([PLAIN[:4], (258, 2000)] + whole), FILES),
         ("other-files", stored(bytes(reversed(PLAIN))), FILES), ("good", STREAM, FILES),
         ("literals", stream(whole), FILES),
     ):  # fmt: skip
