@@ -41,7 +41,7 @@ def report(part, bits, fire, seconds):
         f"updates: {dict(tally.updates)}; {tally.boots} boots, {tally.missed} kills of a process that had just ended; "
         f"{tally.refetched} B of payload and {tally.head_again} B of heads again, at most {tally.worst} B a kill; "
         f"{tally.records} readings followed, {tally.doubled} came twice; {tally.late_reports} reports sent again; "
-        f"{tally.resets} modems restarted; paces {fire._paces}"
+        f"{tally.resets} modems restarted; paces {fire.paces}"
     )
     bricks = sum("slot" in problem for problem in fire.problems)
     print(

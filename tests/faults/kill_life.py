@@ -11,7 +11,6 @@ import asyncio
 import bisect
 import json
 import random
-import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -83,7 +82,7 @@ class Fire:
         self._say = say
         self._board = board
         self._resets = resets
-        self._paces = Paces()
+        self.paces = Paces()
         self._owed = {}  # (app id, ts) -> when it was seen in the journal
         self._images = {1: Image(rig.images[1])}
         self._corpse = None
@@ -99,7 +98,6 @@ class Fire:
                 await self._update(self.random.randint(3, 7), number in doomed)
             await self._drain()
         except (DayError, AssertionError) as problem:
-            traceback.print_exc()
             self.problems.append(f"update {self._sequence}: {problem}")
         self.problems += [f"the node said: {line}" for line in self.ear.trouble[:5]]
         errors = self.rig.rows("SELECT error FROM error")
@@ -194,10 +192,10 @@ class Fire:
             await asyncio.sleep(chance.uniform(0, 0.01))
         elif aim in _INSTALL:
             await self._last_block(since, total)
-            await asyncio.sleep(chance.uniform(*_INSTALL[aim]) * self._paces.install)
+            await asyncio.sleep(chance.uniform(*_INSTALL[aim]) * self.paces.install)
         elif aim == "boot":
             await wait(lambda kind, _: kind == "power", since)
-            await asyncio.sleep(chance.uniform(0.1, 0.7) * self._paces.trial)
+            await asyncio.sleep(chance.uniform(0.1, 0.7) * self.paces.trial)
         else:
             await self._of_trial(aim, since)
 
@@ -216,10 +214,10 @@ class Fire:
             since = await wait(lambda kind, _: kind == "reset", since)
         since = await wait(lambda kind, _: kind == "power", since)
         if aim == "trial":
-            await asyncio.sleep(chance.uniform(0, 1) * self._paces.trial)
+            await asyncio.sleep(chance.uniform(0, 1) * self.paces.trial)
             return
         await wait(_reports_itself, since)
-        await asyncio.sleep(chance.uniform(0, 1.2) * self._paces.confirm)
+        await asyncio.sleep(chance.uniform(0, 1.2) * self.paces.confirm)
         if aim == "report":
             await asyncio.sleep(3600)  # the end of the job is what counts: see _wait_for
 
@@ -238,13 +236,13 @@ class Fire:
             elif kind == "proxy":
                 marks["block"] = t
             elif kind == "reset" and "block" in marks:
-                self._paces.install = t - marks.pop("block")
+                self.paces.install = t - marks.pop("block")
                 marks["reset"] = t
             elif "reset" in marks and _reports_itself(kind, facts):
-                self._paces.trial = t - marks.pop("reset")
+                self.paces.trial = t - marks.pop("reset")
                 marks["told"] = t
             elif kind == "fota" and facts["status"] in _ENDED and "told" in marks:
-                self._paces.confirm = t - marks.pop("told")
+                self.paces.confirm = t - marks.pop("told")
 
     def _status(self):
         for kind, facts in self.ear.events[self._start :]:
