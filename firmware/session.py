@@ -3,9 +3,12 @@
 Either job is done by the firmware or by the modem, as the settings `dtls` and `jwt` say. Called by app.py.
 """
 
+import gc
+
 from micropython import const
 
 import board
+import cold
 import jwt
 import log
 import store
@@ -46,6 +49,8 @@ async def connect(app):
         log.warn("dtls", text, endpoint.mtu)
     try:
         secured = DTLS(endpoint, host, store.read_bytes(app.root + "/data/ca.pem", b""))
+        cold.forget()  # what has opened the socket: a handshake wants pieces of 2.8 KB
+        gc.collect()
         await secured.handshake(limit_ms)
     except BaseException:
         await endpoint.close()
