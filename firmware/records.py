@@ -43,6 +43,7 @@ class Records:
         self.journal = journal
         self._state = state
         self._batch = batch
+        self.reported = None  # tasks.job: (job, state, sequence number) of the last report on a firmware job
 
     def add(self, name, value, ts_ms=None):
         """Keep one measurement, durably; taken now unless `ts_ms` (UTC ms) says when. -> its sequence number. What

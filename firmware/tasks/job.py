@@ -106,6 +106,7 @@ def tell(path, records, record, state, detail=None):
 
 def _append(path, records, record):
     value = {"id": record["id"], "state": record["state"], "detail": record["detail"]}
+    records.reported = record["id"], record["state"], record["seq"]
     # Twice: the journal goes on in another sector, and a first one that was written after all has the same number.
     if records.add("job", value) is None and records.add("job", value) is None:
         record["seq"] = _NEVER  # the number will be another record's
@@ -117,6 +118,8 @@ def finish(path, records):
     """-> the record on flash, or None. A report that was cut off, or that flash did not take, gets into the journal."""
     record = load(path)
     if record:
+        if not records.reported:  # a start; else tasks/uplink may have moved it
+            records.reported = record["id"], record["state"], record["seq"]
         number = records.journal.next
         if record["seq"] == number:
             _append(path, records, record)

@@ -108,10 +108,15 @@ class Uplink:
 
     async def _tell(self, seq, job, ts_ms):
         """How a firmware job stands. One that the cloud has no place for any more is refused for good; one that it does
-        not take now goes behind the measurements, which are not to wait for it, and so do the reports after it."""
+        not take now goes behind the measurements, which are not to wait for it, and so do the reports after it; a step
+        that a later report has overtaken is left out then, or it would come after that one."""
         if UPDATE not in self._cloud.caps:
             raise RecordRefused("no jobs here")
         state = self._state
+        last = self._records.reported
+        passed = last and last[0] == job["id"] and last[1] != job["state"]  # there is a later report of this job
+        if passed and seq > last[2]:
+            return 1, 0  # ... and it was before this, which is a second copy
         if self._refused and seq >= state.later:
             return 0, 0  # all the rest had its turn
         try:
@@ -130,6 +135,8 @@ class Uplink:
                 raise
             self._refused = problem
             return 1, 0
+        if passed and last[2] >= state.later:
+            return 1, 0
         if not self._put_back(seq, job, ts_ms):
             raise CloudError("a report keeps its place: flash")
         return 1, 0
@@ -140,6 +147,9 @@ class Uplink:
         again = self._records.add("job", job, ts_ms)
         if again is None:
             return 0
+        last = self._records.reported
+        if last and last[:2] == (job["id"], job["state"]):
+            self._records.reported = job["id"], job["state"], again
         if seq >= self._state.later:
             self._state.later = again
         return 1

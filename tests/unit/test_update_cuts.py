@@ -223,7 +223,7 @@ class Mutants(Cuts):
     def test_appended_before_the_file_says_so(self):
         def tell(path, records, record, state, detail=None):
             record.update(state=state, detail=detail, seq=records.journal.next)
-            records.add("job", {"id": record["id"], "state": state, "detail": detail})
+            job._append(path, records, record)
             job.keep(path, record)
 
         self.assertTrue(self.killed("tell", tell))
