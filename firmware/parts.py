@@ -51,7 +51,7 @@ def update(app):
 
 
 def _trust(app):
-    """The update keys that a confirmed image has brought are ours, also when the power was cut after its confirmation."""
+    """The update keys of a confirmed image are ours, also when the power was cut right after its confirmation."""
     running = app.running
     if running["pending"]:
         return
