@@ -60,6 +60,10 @@ def _pytest(path):
     return {"command": ("{python}", "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", path), "needs": path}
 
 
+def _script(path):
+    return {"command": ("{python}", path, "--jobs", "1"), "needs": path}
+
+
 _CUTS = {"small": (40, 1), "small-deflated": (40, 1), "big": (60, 3), "big-deflated": (60, 3), "rollback": (40, 1),
          "lossy": (40, 1)}  # fmt: skip
 
@@ -81,10 +85,10 @@ ROWS = (
         {"update": (15, 1), "rollback": (20, 1)}),
     Row("P8", "mutants", "each is noticed by one of the rows above", {"": (40, 1)}),
     Row("F", "control: FAT must fail", "at least one case in twenty", {"512": (20, 1), "4096": (20, 1)}),
-    Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_pytest("tests/faults/net_loss.py")),
-    Row("N2", "server faults", "classified, back-off bounded", **_pytest("tests/faults/net_server.py")),
-    Row("N3", "wrong server", "no byte written, event queued", **_pytest("tests/faults/net_wrong.py")),
-    Row("C1", "clock", "order kept, nobody locked out", **_pytest("tests/faults/net_clock.py")),
+    Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_script("tests/faults/net_loss.py")),
+    Row("N2", "server faults", "classified, back-off bounded", **_script("tests/faults/net_server.py")),
+    Row("N3", "wrong server", "no byte written, event queued", **_script("tests/faults/net_wrong.py")),
+    Row("C1", "clock", "order kept, nobody locked out", **_script("tests/faults/net_clock.py")),
     Row("I1", "image faults", "refused before the pointer moves; the download before is kept; the next good one taken",
         {"": (25, 1), "middle": (8, 1)}),
     Row("I2", "bad behaviour", "rolled back in 3 starts, digest refused, reason right",

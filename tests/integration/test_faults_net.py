@@ -1,4 +1,4 @@
-"""Slices of the rows N1 (the network) and N2 (server faults) of tests/faults."""
+"""Slices of the rows N1 (the network), N2 (server faults), N3 (wrong servers) and C1 (clocks) of tests/faults."""
 
 import re
 import subprocess
@@ -22,7 +22,8 @@ def row(script, *words):
     return done.returncode, done.stdout, dict(re.findall(r"(\w+)=(\S+)", line.group(1)))
 
 
-@pytest.mark.parametrize(("script", "share", "least"), [("net_loss.py", 25, 8), ("net_server.py", 9, 11)])
+@pytest.mark.parametrize(("script", "share", "least"), [("net_loss.py", 25, 8), ("net_server.py", 9, 11),
+                                                      ("net_wrong.py", 1, 12), ("net_clock.py", 4, 5)])  # fmt: skip
 def test_share(script, share, least):
     status, _, told = row(script, "--share", str(share))
     assert int(told["cases"]) >= least

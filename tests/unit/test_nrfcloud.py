@@ -48,6 +48,11 @@ class Jobs(unittest.TestCase):
 
     def test_an_image_that_the_proxy_would_not_fetch_is_said_to_be_so(self):  # nrfcloud.md 12, 11.1
         for host, path in (
+            ("firmware.example.com/.nrfcloud.com", "a"),
+            ("firmware.x@evil.nrfcloud.com", "a"),
+            ("firmware.x?y=.nrfcloud.com", "a"),
+            ("firmware.nrfcloud.com", "../a"),
+            ("firmware.nrfcloud.com", "a#b"),
             ("example.com", "a.bin"),
             ("nrfcloud.com", "a.bin"),
             ("evil.nrfcloud.com.example.com", "a.bin"),

@@ -69,12 +69,20 @@ def _fill(job, document):
     job["key"] = proxied(document["host"], document["path"])
 
 
+def _has(text, marks):
+    """Would any of `marks`, or what is no letter at all, make a URI say something else than it seems?"""
+    for letter in text:
+        if letter in marks or not " " <= letter <= "~":
+            return True
+    return False
+
+
 def proxied(host, path):
     """-> the Proxy-Uri of a file that /proxy of the service fetches for us; CloudError when it would not."""
     uri = "https://%s/%s" % (host, path)
-    if not host.endswith(_DOMAIN) or host.split(".")[0] not in _HOSTS:
+    if not host.endswith(_DOMAIN) or host.split(".")[0] not in _HOSTS or _has(host, "/?#@:%\\"):
         raise CloudError("the proxy does not fetch from " + host[:64])
-    if " " in path or len(uri) > _LONGEST_URI:
+    if ".." in path or _has(path, " #\\") or len(uri) > _LONGEST_URI:
         raise CloudError("not one file that the proxy can fetch: " + path[:64])
     return uri
 
