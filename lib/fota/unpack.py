@@ -45,20 +45,22 @@ def unpack(root, manifest, target, tick=None, lend=None):
 
 def _spread(source, table, manifest, target, tick, lend):
     """Copy file after file of `table` out of the open file `source`."""
-    stream = source
+    stream = None if manifest.flags & _FLAG_DEFLATE else source
+    held = 0
     view = memoryview(bytearray(_CHUNK))
-    if manifest.flags & _FLAG_DEFLATE:
-        from deflate import RAW, DeflateIO
-
-        if lend:
-            lend(True)
-        stream = DeflateIO(source, RAW, _WINDOW_BITS)
-        stream.readinto(view[:0])  # makes the window
     path = None
     for path, size, digest in table:
+        if stream is None:
+            from deflate import RAW, DeflateIO
+
+            if lend:
+                lend(True)
+            stream = DeflateIO(source, RAW, _WINDOW_BITS)
+            held = _read(stream, view[:1], path)  # makes tables and window, before anything settles in their place
         _make_folders(target, path)
-        if _copy(stream, target + "/" + path, size, view, manifest, path) != digest:
+        if _copy(stream, target + "/" + path, size, view, held, manifest, path) != digest:
             raise InstallError("changed", path)
+        held = 0
         if tick:
             tick()
     # The stream is over with the last file, and the download with the stream.
@@ -66,14 +68,16 @@ def _spread(source, table, manifest, target, tick, lend):
         raise InstallError("inflate", "more than its files")
 
 
-def _copy(stream, path, size, view, manifest, name):
-    """Copy `size` bytes from `stream` to a new file; returns the first 16 bytes of their SHA-256."""
+def _copy(stream, path, size, view, held, manifest, name):
+    """Copy `size` bytes from `stream` to a new file, whose first `held` are in `view`; returns the first 16 bytes
+    of their SHA-256."""
     digest = sha256()
     left = size
     f = open(path, "wb")
     try:
         while left:
-            n = _read(stream, view[: min(left, len(view))], name)
+            n = held + _read(stream, view[held : min(left, len(view))], name)
+            held = 0
             if not n:
                 raise InstallError("short", name)
             if left == size:
