@@ -42,6 +42,8 @@ def _modem_note(text):
 class App:
     """Everything the node is made of; attributes are the parts, `run()` is its life."""
 
+    rx_bytes = 2816  # what a modem keeps for us: two full datagrams wait while a third is being read
+
     def __init__(self, root, running):
         self.root = root
         self._settle_heap()
@@ -84,7 +86,9 @@ class App:
 
         family = self.config["modem"]
         __import__("modem.%s.endpoint" % family)  # of _RESIDENT, but for the name
-        return modem.load(family)(board.modem_uart(), power=board.modem_power, log=_modem_note)
+        made = modem.load(family)(board.modem_uart(), power=board.modem_power, log=_modem_note)
+        made.reserve(self.rx_bytes)
+        return made
 
     def _make_cloud(self):
         import cloud

@@ -18,7 +18,6 @@ from modem.base import ATError
 _MARGIN_MS = const(10000)  # name resolution and the modem's own answer
 _NO_KEY = (513, 514)  # not there, not to be used (modems.md 1.10)
 _FLIGHT = const(1200)  # a server's certificates come in datagrams of about this size
-_RX_BYTES = const(2816)  # two full datagrams wait while a third is being read
 
 
 async def connect(app):
@@ -32,7 +31,7 @@ async def connect(app):
             port,
             config["sec_tag"],
             host,
-            rx_bytes=_RX_BYTES,
+            rx_bytes=app.rx_bytes,
             timeout_ms=limit_ms + _MARGIN_MS,
             ca=store.read_bytes(app.root + "/data/ca.pem", b""),
         )
@@ -43,7 +42,7 @@ async def connect(app):
     if hasattr(board, "udp_open"):  # a network of the board's own
         endpoint = await board.udp_open(app.modem, host, port)
     else:
-        endpoint = await app.modem.udp_open(host, port, _RX_BYTES)
+        endpoint = await app.modem.udp_open(host, port, app.rx_bytes)
     if endpoint.mtu < _FLIGHT:
         text = "this modem cuts datagrams at %d bytes: if no session comes up, set dtls to modem"
         log.warn("dtls", text, endpoint.mtu)

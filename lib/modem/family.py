@@ -42,6 +42,10 @@ class Family(Modem):
         self.at.on_boot_line = self.rebooted
         self.at.urc(b"+CEREG:", self._on_cereg)
 
+    def reserve(self, rx_bytes):
+        """Make now what one endpoint buffers, while the heap is in one piece; a family that fetches datagrams has no
+        such buffer."""
+
     def __getattr__(self, verb):
         """A verb of modem.base: the function of that name in its file, with this modem as first argument."""
         from modem.verbs import find

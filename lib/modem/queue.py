@@ -9,10 +9,13 @@ class DatagramQueue:
     """`count` waiting; `dropped` counts what was thrown away: oldest ones that made room, and ones too large."""
 
     def __init__(self, size=4096):
+        self.size = size
         self._buf = memoryview(bytearray(size))
-        self._used = 0
-        self.count = 0
-        self.dropped = 0
+        self.clear()
+
+    def clear(self):
+        """As new."""
+        self._used = self.count = self.dropped = 0
 
     def put(self, data):
         """Append a datagram (memoryview or bytes); returns whether it was kept."""

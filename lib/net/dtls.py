@@ -32,6 +32,9 @@ class DTLSError(OSError):
         return "DTLS: " + self.reason
 
 
+_spare = []  # buffer of a session that is over, for the next
+
+
 class _Transport(io.IOBase):
     """What mbedTLS reads datagrams from and writes them to: one waiting datagram in, a short queue out.
 
@@ -40,7 +43,7 @@ class _Transport(io.IOBase):
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
-        self.buf = bytearray(_RX_SIZE)
+        self.buf = _spare.pop() if _spare else bytearray(_RX_SIZE)
         self.view = memoryview(self.buf)
         self.at = self.have = 0  # buf[at:have] waits to be read
         self.armed = False
@@ -145,6 +148,8 @@ class DTLS:
             self._transport.dead = OSError(ENOTCONN)
         if session is not None:
             session.close()
+            if not _spare:
+                _spare.append(self._transport.buf)
         await self._transport.endpoint.close()
 
     def cipher(self):

@@ -48,6 +48,8 @@ class Heap:
 
 
 class App:
+    rx_bytes = 2816
+
     def __init__(self, root, modem):
         self.config = {"host": "cloud.example", "port": 5684, "dtls": "host", "handshake_timeout_s": 60}
         self.root = root

@@ -27,6 +27,7 @@ class Modem(Family):
 
     family = "nrf91"
     ip = 1  # family of the bearer's address as AT#XSOCKET counts: IPv4, and 2: IPv6 alone
+    spare = None  # a queue that no endpoint has
     burst_pause_ms = 1300  # the modem passes a part of a long payload on after 1 s of silence (XDATACTRL)
 
     def __init__(self, stream, *, power=None, log=None, system_mode=_SYSTEM_MODE, baud=115200):
@@ -36,6 +37,12 @@ class Modem(Family):
         self.at.urc(b"#XAPOLL:", self._on_poll)
         self.at.data(b"#XRECV", self._on_data)
         self.at.parser.ignored = _IGNORED
+
+    def reserve(self, rx_bytes):
+        """See modem.family.Family."""
+        from modem.queue import DatagramQueue
+
+        self.spare = DatagramQueue(rx_bytes)
 
     def _on_cgev(self, line):
         if b"PDN DEACT" in line or line.endswith(b"DETACH"):

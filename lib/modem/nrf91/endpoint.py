@@ -1,7 +1,7 @@
 """nRF91: one connected socket of Serial Modem as a datagram endpoint (modems.md 2A.6).
 
 Datagrams go out in counted data mode and come in by automatic receive into a queue, oldest dropped first. Made by
-modem.nrf91.sockets. RAM: the queue, `rx_bytes`.
+modem.nrf91.sockets. RAM: the queue, `rx_bytes`; the modem keeps one for the next endpoint.
 """
 
 from micropython import const
@@ -17,12 +17,26 @@ _NO_DATA = const(1)
 _CONN_LOAD = const(20)
 
 
+_CLOSED = DatagramQueue(0)
+
+
 class Endpoint(Base):
     """See modem.endpoint.Endpoint."""
 
     def __init__(self, modem, handle, rx_bytes):
         super().__init__(modem, handle)
-        self._queue = DatagramQueue(rx_bytes)
+        queue = modem.spare
+        modem.spare = None
+        self._queue = DatagramQueue(rx_bytes) if queue is None or queue.size < rx_bytes else queue
+
+    async def close(self):
+        """See modem.endpoint.Endpoint."""
+        queue = self._queue
+        self._queue = _CLOSED
+        await super().close()
+        if queue is not _CLOSED:
+            queue.clear()
+            self._modem.spare = queue  # a heap in use for weeks has no piece as large
 
     @property
     def lost(self):
