@@ -16,6 +16,7 @@ from fota.image import BLOCK_SIZE, HEADER_SIZE, flash, parse_header
 from fota.space import discard
 
 _KEY_SIZE = const(384)
+_TORN = ("length", "digest")  # what the pieces of two images give, too
 
 
 async def begin(fetch):
@@ -101,8 +102,10 @@ async def _fetch_manifest(fetch, header):
             raise FetchError("unstable")  # replaced at the source between two requests: begin again
         if fetch.room:
             flash(fetch.room, manifest)
-    except FotaError:
+    except FotaError as e:
         flash(os.remove, path)
+        if e.reason in _TORN and (await fetch_header(fetch)).raw != header.raw:
+            raise FetchError("unstable") from None
         raise
     flash(discard, fetch.root)
     flash(os.mkdir, fetch.folder)

@@ -17,6 +17,21 @@ _OTHER = bundle([("app.mpy", code("other", 17000))], "1.2.0", 6)
 _HEAD = len(_IMAGE) - len(_PAYLOAD)
 
 
+class Swapped(Source):
+    """Another image from the read number `reads` on."""
+
+    def __init__(self, image, other, reads):
+        Source.__init__(self, image)
+        self.chunk = 1024
+        self.other = other
+        self.at = reads
+
+    async def read(self, offset, view):
+        if len(self.reads) == self.at:
+            self.image = self.other
+        return await Source.read(self, offset, view)
+
+
 class FetchTest(unittest.TestCase):
     def setUp(self):
         self.disk = Disk()
@@ -54,7 +69,11 @@ class FetchTest(unittest.TestCase):
         run(self.make(Source(_OTHER), "job-0").run())
 
     def whole(self):
-        self.assertEqual(self.disk.get("dl/data"), _PAYLOAD)
+        """Block by block: a heap of 1 MB that holds a chip has no large pieces to spare."""
+        with open(self.disk.root + "/dl/data", "rb") as f:
+            for at in range(0, len(_PAYLOAD), BLOCK):
+                self.assertEqual(f.read(BLOCK), _PAYLOAD[at : at + BLOCK])
+            self.assertEqual(f.read(1), b"")
 
 
 class DownloadTest(FetchTest):
@@ -151,6 +170,21 @@ class DownloadTest(FetchTest):
         source = Source(_OTHER)
         self.assertEqual(run(self.make(source).run()).version, "1.2.0")
         self.assertTrue(source.read_bytes <= len(_OTHER) + BLOCK + 64)
+
+    def test_an_image_swapped_while_its_head_comes_in_is_not_refused_for_good(self):
+        files = [("m%03d.mpy" % i, code("old", 40)) for i in range(150)]
+        old = bundle(files, "1.1.0", 5)
+        changed = bundle(files[:-1] + [("m149.mpy", code("new", 40))], "1.1.1", 6)
+        longer = bundle(files[:-1] + [("m149_.mpy", code("new", 40))], "1.1.1", 6)
+        self.assertTrue(len(old) - 150 * 40 > BLOCK)  # a head of two reads
+        for new in (changed, longer):
+            self.assertEqual(len(new), len(old))
+            for reads in range(1, 6):
+                source = Swapped(old, new, reads)
+                self.fails(source, "unstable", False)
+                self.assertFalse(self.disk.has("dl.new"))
+                self.assertEqual(run(self.make(source).run()).version, "1.1.1")
+                self.replace()
 
     def test_damage_on_flash_is_fetched_again(self):
         source = Source(_IMAGE)
