@@ -77,7 +77,7 @@ class Jobs(unittest.TestCase):
             with self.subTest(wrong=wrong):
                 with self.assertRaises(ValueError):
                     jobs.parse(wrong)
-        for job_id in (None, 7, "", "a" * 65, "../d2c"):
+        for job_id in (None, 7, "", "a" * 65, "../d2c", "\U0001f4e1" * 64, "a\nb"):
             with self.subTest(job_id=job_id):
                 with self.assertRaises(ValueError):
                     jobs.parse(self.body(jobId=job_id))

@@ -41,7 +41,7 @@ def parse(payload):
     if body.get("status") in _TERMINAL:
         return None
     job_id = body.get("jobId")
-    if not isinstance(job_id, str) or not 0 < len(job_id) <= _LONGEST_ID or "/" in job_id:
+    if not isinstance(job_id, str) or not 0 < len(job_id) <= _LONGEST_ID or _has(job_id, "/"):
         raise ValueError("job without a jobId")
     job = {"id": job_id, "kind": "unknown", "version": "", "size": 0, "key": None, "refused": None}
     try:
