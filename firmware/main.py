@@ -22,5 +22,5 @@ try:
             del sys.modules[n]
     sys.path[:] = [".frozen", r["root"] or "/"]
     __import__("bootsafe").crashed(r, e)
-except MemoryError:  # it has not
+except Exception:  # it has not, or flash is not read, or an error cannot say what it is: only Ctrl-C leads out of here
     __import__("machine").reset()
