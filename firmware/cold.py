@@ -26,7 +26,7 @@ COLD = (
     ("modem.sara_r5", "assist cells gnss receiver secure sockets steps tunnel verbs"),
     ("modem.sim7080", "cells files gnss secure sockets steps verbs waking xtra"),
     ("net", "handshake"),
-    ("tasks", "job ladder locate offline place plan provision rise safe search shadow trial update uplink"),
+    ("tasks", "job ladder late locate offline place plan provision rise safe search shadow trial update uplink"),
 )
 
 

@@ -17,6 +17,7 @@ def tasks(app):
     """-> list of (name, task) that live as long as the node; the order is the order of starting."""
     from errands import Errand, Errands
     from tasks.health import Health
+    from tasks.late import Late
     from tasks.sample import Sample
 
     _finish_report(app)
@@ -46,7 +47,7 @@ def tasks(app):
     else:
         found.insert(1, ("sample", Sample(state, config, records, board.sensors())))
     if app.running["pending"]:
-        found.append(("trial", _trial(app)))
+        found.append(("trial", Late(state.link, app.live, "trial")))
     return found
 
 
@@ -115,7 +116,7 @@ def _safe(app):
     return Safe(app.running, app.records, again)
 
 
-def _trial(app):
+def trial(app):
     from tasks.trial import Trial
 
     def give_up(reason):

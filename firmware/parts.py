@@ -112,6 +112,7 @@ def fetch(app, job, read, progress, settle=None, room=None):
         app.scratch,
         settle or _settle,
         *_payload(app),
+        app.room,
     )
 
 

@@ -31,13 +31,14 @@ class Fetch:
 
     `buf`: 4096 bytes or more to work in, made anew when None; large enough for the header, manifest and signature it
     saves a second piece of heap. `settle()` is called where one half of the code gives way to the other (download,
-    signature): what the application can free, it should free then, and collect.
+    signature): what the application can free, it should free then, and collect. `lend(True)` is called where the place
+    of `buf` is worth more than `buf`, once nothing here refers to it; `lend(False)` then returns one like it.
 
     Attributes for the report: `resumed_at` (payload bytes that were already on flash), `fetched` (bytes read).
     """
 
     def __init__(self, root, job, size, read, keys, device_class, floor, progress=None, bad=(), room=None, buf=None,
-                 settle=None, blocks=None, component="app"):  # fmt: skip
+                 settle=None, blocks=None, component="app", lend=None):  # fmt: skip
         from fota.space import folder
 
         self.folder = folder(root)
@@ -47,12 +48,12 @@ class Fetch:
         self.keys = keys
         self.terms = (device_class, floor, bad, component)
         self.room = room
-        self.buf = memoryview(bytearray(BLOCK_SIZE) if buf is None else buf)
+        self._take(bytearray(BLOCK_SIZE) if buf is None else buf)
         self._read = read
         self._progress = progress
         self._settle = settle
         self._blocks = blocks
-        self._view = self.buf[:BLOCK_SIZE]
+        self._lend = lend
         self.resumed_at = 0
         self.fetched = 0
 
@@ -87,6 +88,18 @@ class Fetch:
         """Let the application free what it can."""
         if self._settle:
             self._settle()
+
+    def _take(self, buf):
+        self.buf = memoryview(buf)
+        self._view = self.buf[:BLOCK_SIZE]
+
+    def lend(self, wanted):
+        """Let the buffer's place be used for something else (`wanted`), or have a buffer again."""
+        if self._lend:
+            self.buf = self._view = None
+            buf = self._lend(wanted)
+            if not wanted:
+                self._take(buf)
 
     async def fill(self, offset, view):
         """Fill the whole view from the bundle; FetchError "short" when the source ends too early."""

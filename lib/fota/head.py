@@ -3,7 +3,7 @@ before anything else of the image is fetched. fetch.py loads it for that and goe
 
 A head of any size passes through the fetch's buffer into a file beside the download, and is read from there: what is
 on flash of an earlier image goes only when the new manifest was accepted. RAM: 12 KB of garbage while the signature is
-checked; nothing that grows with the number of files.
+opened, in the place of the fetch's buffer where that is lent; nothing that grows with the number of files.
 """
 
 import os
@@ -21,7 +21,7 @@ _TORN = ("length", "digest")  # what the pieces of two images give, too
 
 async def begin(fetch):
     """Return (Header, Manifest) of the image that `fetch` (fetch.Fetch) is to complete."""
-    stored = _stored(fetch)
+    stored = await _stored(fetch)
     if stored and _stored_job(fetch) == fetch.job and stored[0].total == fetch.size:
         return stored
     await fetch.settled()
@@ -32,10 +32,10 @@ async def begin(fetch):
     return header, await _fetch_manifest(fetch, header)
 
 
-def _stored(fetch):
+async def _stored(fetch):
     """Return (Header, Manifest) kept on flash, or None; what is unusable or no longer acceptable is removed."""
     try:
-        return _judged(fetch, fetch.folder + "/head")
+        return await _judged(fetch, fetch.folder + "/head")
     except OSError:
         return None  # there is none
     except ManifestError:
@@ -43,12 +43,26 @@ def _stored(fetch):
     return None
 
 
-def _judged(fetch, path):
-    """Return (Header, Manifest) of a head in a file; ManifestError, OSError."""
+async def _judged(fetch, path):
+    """Return (Header, Manifest) of a head in a file, when signature and terms allow it; ManifestError, OSError. What
+    has brought it in is forgotten before the code that judges it is loaded."""
     f = open(path, "rb")
     try:
         header = parse_header(f.read(HEADER_SIZE))
-        return header, _accept(fetch, header, f)
+        fetch.settle()
+        from fota import manifest as mf
+
+        em = bytearray(_KEY_SIZE)
+        fetch.lend(True)
+        try:
+            keys = fetch.keys
+            mf.unseal(header, f, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)], em)
+            await fetch.settled()
+        finally:
+            fetch.lend(False)
+        manifest = mf.load(header, f, em)
+        mf.check(manifest, *fetch.terms)
+        return header, manifest
     finally:
         f.close()
 
@@ -58,18 +72,6 @@ def _stored_job(fetch):
         return store.read_bytes(fetch.folder + "/job")
     except (OSError, store.StoreError):
         return None
-
-
-def _accept(fetch, header, f):
-    """Return the Manifest in the open file `f` when signature and terms allow it; ManifestError otherwise. What has
-    brought it in is forgotten before the code that judges it is loaded."""
-    fetch.settle()
-    from fota import manifest as mf
-
-    keys = fetch.keys
-    manifest = mf.load(header, f, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)])
-    mf.check(manifest, *fetch.terms)
-    return manifest
 
 
 async def fetch_header(fetch):
@@ -95,9 +97,13 @@ async def _fetch_manifest(fetch, header):
             at += len(view)
     finally:
         flash(f.close)
+    view = None  # of the buffer, whose place will be lent
     await fetch.settled()
     try:
-        found, manifest = flash(_judged, fetch, path)
+        try:
+            found, manifest = await _judged(fetch, path)
+        except OSError as e:
+            raise FetchError("flash", e.args[0]) from None
         if found.raw != header.raw:
             raise FetchError("unstable")  # replaced at the source between two requests: begin again
         if fetch.room:

@@ -44,24 +44,32 @@ _FILES = const(10)  # index of the file table in _FIELDS
 _VERSION_CHARS = NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def load(header, source, keys):
-    """Return the Manifest in `source`: a file, or what reads and seeks like one, that holds header, manifest and
-    signature (Part of it, where more follows).
-
-    `keys`: RSA-3072 moduli (384 bytes each) that this node trusts. The digest and the signature are checked before one
-    byte is decoded. Raises ManifestError "length", "digest", "key", "signature" or a field's.
-    """
+def unseal(header, source, keys, em):
+    """Fill the bytearray `em` (384 bytes) with what the signature in `source` holds, for load(). `source`: a file, or
+    what reads and seeks like one, of header, manifest and signature; `keys`: RSA-3072 moduli (384 bytes each) that this
+    node trusts. Takes more heap than all else. Raises ManifestError "length", "key" or "signature"."""
     source.seek(HEADER_SIZE + header.manifest_size)
     signature = source.read(_KEY_SIZE)
     if len(signature) != _KEY_SIZE or source.read(1):
         raise ManifestError("length")
-    from fota.verify import pss_check, pss_open  # not with the rest: what installs an image has verified it before
+    from fota.verify import pss_open
 
-    encoded = pss_open(find_key(keys, header.key_id), signature)  # first, while the heap has pieces for it
+    if not pss_open(find_key(keys, header.key_id), signature, em):
+        raise ManifestError("signature")
+
+
+def load(header, source, em):
+    """Return the Manifest in `source`, whose signature unseal() has opened: `em`.
+
+    The digest and the signature are checked before one byte is decoded. Raises ManifestError "length", "digest", "key",
+    "signature" or a field's.
+    """
     digest = _digest(source, header.manifest_size)
     if digest != header.digest:
         raise ManifestError("digest")
-    if not pss_check(encoded, digest):
+    from fota.verify import pss_check  # not with the rest: what installs an image has verified it before
+
+    if not pss_check(em, digest):
         raise ManifestError("signature")
     source.seek(HEADER_SIZE)
     manifest = parse(Part(source, header.manifest_size), digest)

@@ -15,8 +15,9 @@ _HASH = const(32)
 _STEP = const(384)  # bits of one factor that are multiplied at a time
 
 
-def pss_open(modulus, signature):
-    """Return the encoded message in `signature`, as long as `modulus`, for pss_check(); None when it is malformed.
+def pss_open(modulus, signature, em):
+    """Fill the bytearray `em`, as long as `modulus`, with the encoded message in `signature`, for pss_check(). -> False
+    when the signature is malformed.
 
     `modulus`: n, big-endian, its top bit set (so its length is the key size); `signature`: as long as `modulus`. All of
     the heap that a check needs is needed here.
@@ -25,11 +26,12 @@ def pss_open(modulus, signature):
     n = int.from_bytes(modulus, "big")
     s = int.from_bytes(signature, "big")
     if len(signature) != k or k < 2 * _HASH + 2 or not modulus[0] & 0x80 or s >= n:
-        return None
-    em = s
+        return False
+    power = s
     for _ in range(16):
-        em = _times(em, em, n, 8 * k)
-    return _times(em, s, n, 8 * k).to_bytes(k, "big")  # s ** 65537
+        power = _times(power, power, n, 8 * k)
+    em[:] = _times(power, s, n, 8 * k).to_bytes(k, "big")  # s ** 65537
+    return True
 
 
 def _times(a, b, n, bits):
@@ -43,7 +45,7 @@ def _times(a, b, n, bits):
 
 def pss_check(em, digest):
     """Return True when `em` of pss_open() is what a signature of the SHA-256 `digest` holds."""
-    if em is None or em[-1] != 0xBC or em[0] & 0x80:
+    if em[-1] != 0xBC or em[0] & 0x80:
         return False
     split = len(em) - _HASH - 1
     h = em[split:-1]
@@ -62,4 +64,5 @@ def pss_check(em, digest):
 def pss_verify(modulus, digest, signature):
     """Return True when `signature` is a PSS signature of the SHA-256 `digest` under `modulus` (both as pss_open() takes
     them). Anything malformed is False, never an exception."""
-    return pss_check(pss_open(modulus, signature), digest)
+    em = bytearray(len(modulus))
+    return pss_open(modulus, signature, em) and pss_check(em, digest)
