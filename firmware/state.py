@@ -22,7 +22,7 @@ class State:
         self.others_due = None  # errands: callable -> whether another errand than the one being visited should be
         self.job = None  # tasks.update: the job on offer (cloud.base) that the next visit goes on with
         self.job_ms = 0  # tasks.update: clock.uptime_ms() up to which the job's age is counted on flash
-        self.later = 0  # tasks.uplink: the report with this sequence number was put behind others, up to it all are
+        self.silent = 0  # tasks.uplink: reports on a firmware job in a row whose answer did not come
         self.problem = None  # tasks.rise, errands: (last no of the cloud, or on the way to it; the rung that may help)
         self.crowded = False  # tasks.rise: provisioning has the buffer's place
         self.provision = clock.Signal()  # set by tasks.shadow when the cloud wants this node provisioned anew

@@ -159,8 +159,7 @@ async def begin(update):
     if offered is None:
         return update.config["update_interval_s"]
     if record is None:
-        _first(update, offered)
-        return 0
+        return _first(update, offered)
     return _next(update, record, offered)
 
 
@@ -187,15 +186,16 @@ def _outcome(update, record):
 
 
 def _first(update, offered):
+    """A new job. -> seconds, as begin()."""
     log.info("fota", "job %s: %s %s, %d bytes", offered["id"][:8], offered["kind"], offered["version"], offered["size"])
     record = new(offered["id"])
     update.state.job_ms = clock.uptime_ms()
     if offered["kind"] != _KIND:
-        _tell(update, record, base.REJECTED, _WRONG_TYPE)
-    elif offered["refused"]:
-        _tell(update, record, base.REJECTED, _REFUSED + offered["refused"])
-    else:
-        _tell(update, record, base.STARTED)
+        return _end(update, record, base.REJECTED, _WRONG_TYPE)
+    if offered["refused"]:
+        return _end(update, record, base.REJECTED, _REFUSED + offered["refused"])
+    _tell(update, record, base.STARTED)
+    return 0
 
 
 def _next(update, record, offered):
@@ -208,8 +208,7 @@ def _next(update, record, offered):
             return 0
         return update.config["update_interval_s"]
     if _age(update, record) >= update.config["update_hours"] * 60:
-        _tell(update, record, base.TIMED_OUT, _TOO_SLOW)
-        return 0
+        return _end(update, record, base.TIMED_OUT, _TOO_SLOW)
     if update.state.low:
         log.info("fota", "job %s waits for the battery", record["id"][:8])
         return _PATIENCE_S
@@ -233,6 +232,13 @@ def _age(update, record):
 def _tell(update, record, state, detail=None):
     tell(update.file, update.records, record, state, detail)
     log.info("fota", "job %s: %s", record["id"][:8], detail or state)
+
+
+def _end(update, record, state, detail):
+    """The job comes to nothing. -> seconds until the next look: a cloud that makes a new job of each one that ends so
+    is not to keep us busy."""
+    _tell(update, record, state, detail)
+    return update.config["update_interval_s"]
 
 
 def _walk(update, record, last):
@@ -274,19 +280,18 @@ def _text(problem):
 
 
 def failed(update, problem):
-    """An attempt ended with `problem`: FotaError, coap.Refused, CloudError, MemoryError. -> 0 when that ends the job,
-    else raises what the errands back off for."""
+    """An attempt ended with `problem`: FotaError, coap.Refused, CloudError, MemoryError. -> seconds until the next visit
+    when that ends the job, else raises what the errands back off for."""
     record = load(update.file)
     if record is None or isinstance(problem, base.AuthError) or _is_busy(problem):
         raise problem
     text = _text(problem)
     if getattr(problem, "final", False):
-        _tell(update, record, base.REJECTED, _REFUSED + text)
-        return 0
+        return _end(update, record, base.REJECTED, _REFUSED + text)
     record["fails"] += 1
     if record["fails"] >= _TRIES or getattr(problem, "reason", None) == "space":
-        _tell(update, record, base.FAILED, (_INVALID if isinstance(problem, InstallError) else _DOWNLOAD) + text)
-        return 0
+        words = _INVALID if isinstance(problem, InstallError) else _DOWNLOAD
+        return _end(update, record, base.FAILED, words + text)
     keep(update.file, record)
     if not isinstance(problem, FotaError):
         raise problem

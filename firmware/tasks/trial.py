@@ -40,7 +40,6 @@ class Trial:
         self._records = records
         self._restart = restart
         self._give_up = give_up
-        self._cursor = records.journal.cursor
         self._free = None  # bytes free after a collection, in a session, while no errand ran
 
     async def run(self):
@@ -86,7 +85,7 @@ class Trial:
             records.peek(1)
         except OSError:
             return "queue"
-        if records.journal.cursor == self._cursor and (records.pending() or not self._state.heard):
+        if not self._state.sent and (records.pending() or not self._state.heard):
             return "no record taken"
         return None
 

@@ -17,6 +17,7 @@ from cloud.base import LOGS, UPDATE, CloudError, RecordRefused
 from tasks import LINK_ERRORS
 
 _BATCH = const(32)  # records looked at together; the cloud takes as many of them as fit a datagram
+_SILENT = const(2)  # answers to reports that were lost in a row: it may be the reports that are not answered
 
 
 class Uplink:
@@ -30,6 +31,7 @@ class Uplink:
         self._logbook = logbook
         self._heap = heap
         self._refused = None  # why a report was not taken in this visit
+        self._last = 0  # sequence number of the first report that stepped back in this visit, behind all the rest
 
     async def visit(self):
         """Bring everything up; -> seconds until the next time."""
@@ -52,7 +54,6 @@ class Uplink:
 
             proven(state, self._config)
         if sent:
-            state.sent = True
             log.info("uplink", "%d records accepted", sent)
         state.records.clear()
         await self._send_log()
@@ -70,6 +71,7 @@ class Uplink:
     async def _drain(self):
         """Send until the journal is empty, or holds only reports that the cloud does not take now; -> how many records
         were accepted."""
+        state = self._state
         sent = 0
         while self._records.pending():
             batch = self._records.peek(_BATCH)
@@ -82,7 +84,8 @@ class Uplink:
                     return sent
                 self._records.ack(batch[taken - 1][0])
                 if counted:
-                    self._state.heard = clock.uptime_ms()
+                    state.heard = clock.uptime_ms()
+                    state.sent = True
                 del batch[:taken]
                 sent += counted
         return sent
@@ -99,60 +102,58 @@ class Uplink:
             good += 1
         try:
             if name == "job":
-                return await self._tell(seq, value, ts_ms)
+                return await self._tell(batch)
             taken = await self._cloud.publish(batch[:good])
         except RecordRefused as refused:
             log.error("uplink", "record %d (%s) skipped: %s", seq, name, refused)
             return 1, 0
         return taken, taken
 
-    async def _tell(self, seq, job, ts_ms):
-        """How a firmware job stands. One that the cloud has no place for any more is refused for good; one that it does
-        not take now goes behind the measurements, which are not to wait for it, and so do the reports after it; a step
-        that a later report has overtaken is left out then, or it would come after that one."""
+    async def _tell(self, batch):
+        """How a firmware job stands. A report that the cloud has no place for any more is refused for good. One whose
+        answer is lost is sent again. One that is not taken now, or never answered, steps back: the rest goes first."""
         if UPDATE not in self._cloud.caps:
             raise RecordRefused("no jobs here")
         state = self._state
-        last = self._records.reported
-        passed = last and last[0] == job["id"] and last[1] != job["state"]  # there is a later report of this job
-        if passed and seq > last[2]:
-            return 1, 0  # ... and it was before this, which is a second copy
-        if self._refused and seq >= state.later:
-            return 0, 0  # all the rest had its turn
+        seq, ts_ms, _, job = batch[0]
+        if self._last and seq >= self._last:
+            if self._refused:
+                return 0, 0  # all the rest had its turn
+        elif state.silent >= _SILENT and self._step_back(batch):
+            return 1, 0
         try:
-            if seq >= state.later:
-                await self._cloud.update_report(job["id"], job["state"], job["detail"], ts_ms)
-                log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
-                return 1, 1
+            await self._cloud.update_report(job["id"], job["state"], job["detail"], ts_ms)
         except RecordRefused:
             raise
-        except (coap.CoapError, CloudError, OSError) as problem:
-            others = [record for record in self._records.peek(_BATCH) if record[2] not in (None, "job")]
-            if not others or not self._put_back(seq, job, ts_ms):
-                raise
-            if isinstance(problem, LINK_ERRORS):
-                self._records.ack(seq)
-                raise
+        except LINK_ERRORS:
+            state.silent += 1
+            raise
+        except (coap.Refused, CloudError) as problem:
             self._refused = problem
-            return 1, 0
-        if passed and last[2] >= state.later:
-            return 1, 0
-        if not self._put_back(seq, job, ts_ms):
-            raise CloudError("a report keeps its place: flash")
-        return 1, 0
+            return int(self._step_back(batch)), 0
+        state.silent = 0
+        log.info("fota", "job %s %s", job["id"][:8], job["state"].upper())
+        return 1, 1
 
-    def _put_back(self, seq, job, ts_ms):
-        """Append a report anew: its place is to be given up. A power cut before that makes it two, which a cloud takes
-        for one. -> 1; 0 when it stays where it is, because flash does not take it."""
-        again = self._records.add("job", job, ts_ms)
+    def _step_back(self, batch):
+        """Give up the place of the report before measurements: it is appended anew, or left out when a later one of its
+        job waits, so that none ever comes after one that has overtaken it. A power cut before the ack makes it two in a
+        row, which a cloud takes for one. -> False when it stays: no measurement waits, or flash does not take it."""
+        seq, ts_ms, _, job = batch[0]
+        if all(record[2] in (None, "job") for record in batch):
+            return False
+        records = self._records
+        last = records.reported
+        is_same = last and last[0] == job["id"]
+        if is_same and last[2] > seq:
+            return True
+        again = records.add("job", job, ts_ms)
         if again is None:
-            return 0
-        last = self._records.reported
-        if last and last[:2] == (job["id"], job["state"]):
-            self._records.reported = job["id"], job["state"], again
-        if seq >= self._state.later:
-            self._state.later = again
-        return 1
+            return False
+        if is_same:
+            records.reported = job["id"], job["state"], again
+        self._last = self._last or again
+        return True
 
     async def _send_log(self):
         """Log lines are worth one try: a refusal costs them, and nothing else."""

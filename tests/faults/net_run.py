@@ -20,7 +20,7 @@ for _folder in ("firmware", "lib", "tools", "tests/stubs", "tests/harness", "tes
 sys.dont_write_bytecode = True
 
 
-def _arguments(cases, words, extra):
+def _arguments(cases, words):
     parser = argparse.ArgumentParser(description="One row of the fault table; see tests/faults/README.md")
     parser.add_argument("--only", action="append", metavar="NAME:SEED", help="these cases, and no others")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="one in N of all cases")
@@ -31,7 +31,7 @@ def _arguments(cases, words, extra):
     options = parser.parse_args(words)
     if options.only:
         options.cases = [(name, int(seed)) for name, _, seed in (text.rpartition(":") for text in options.only)]
-        unknown = {name for name, _ in options.cases} - {name for name, _ in (*cases, *extra)}
+        unknown = {name for name, _ in options.cases} - {name for name, _ in cases}
         if unknown:
             parser.error(f"no such case: {', '.join(sorted(unknown))}")
     else:
@@ -54,11 +54,11 @@ def _one(job):
     return f"{name}:{seed}", world.problems, world.figures
 
 
-def main(row, cases, run_case, script, words=None, also=(), extra=()):
+def main(row, cases, run_case, script, words=None, also=()):
     """Run `cases`, [(name, seed)], by run_case(name, seed, loud) -> net_rig.World; print what is bad with the command
-    that repeats it, and the row's line. `also`: further figures, name -> function(list of values); `extra`: cases that
-    run by name only. -> exit status."""
-    options = _arguments(cases, words, extra)
+    that repeats it, and the row's line. `also`: further figures, name -> function(list of values). -> exit
+    status."""
+    options = _arguments(cases, words)
     began = time.monotonic()
     jobs = [(run_case, name, seed, options.loud) for name, seed in options.cases]
     bad, figures = 0, []

@@ -76,6 +76,7 @@ class Gate(unittest.TestCase):
 
     def accept(self):
         self.records.ack(self.journal.seq)
+        self.state.sent = True
         self.state.heard = clock.uptime_ms()
 
     def problem(self, error, rung=_SOCKETS, linked=False):

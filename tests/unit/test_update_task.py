@@ -139,7 +139,7 @@ class Taking(Jobs):
         self.assertEqual(self.node.records.journal.cursor, 2)
 
     def test_telemetry_does_not_wait_for_a_report_that_is_not_taken(self):
-        """5.00 for hours, or no answer: the measurements go up, and then the reports, in their order."""
+        """5.00 for hours, or no answer: the measurements go up, and then what is left to say: how it ended."""
         for refused in (refusal(0xA0), coap.Timeout("silence"), CloudError("not now")):
             self.tearDown()
             self.setUp()
@@ -152,11 +152,21 @@ class Taking(Jobs):
                 self.node.records.add("temp", i)
             self.node.until_s(15000)
             self.assertEqual((self.cloud.published, self.cloud.told), (6, []))
-            self.assertEqual([record[2] for record in self.node.records.peek(9)], ["job", "job"])
+            self.assertEqual([record[2] for record in self.node.records.peek(9)], ["job"])
             self.assertTrue(1000 - len(refusals) < 60, len(refusals))
             refusals.clear()
             self.node.until_s(30000)
-            self.assertEqual([state for _, state, _ in self.cloud.told], [STARTED, REJECTED])
+            self.assertEqual([state for _, state, _ in self.cloud.told], [REJECTED])
+
+    def test_a_cloud_that_makes_a_new_job_of_each_that_fails_does_not_keep_us_busy(self):
+        for ends, change in (([], {"refused": "host"}), ([ManifestError("class")] * 99, {})):
+            self.tearDown()
+            self.setUp()
+            self.node.script = ends
+            self.cloud.jobs = [dict(JOB, id="job%d" % i, **change) for i in range(99)]
+            self.node.until_s(6 * 3600)
+            ended = [entry[0] for entry in self.cloud.history if entry[1] == REJECTED]
+            self.assertEqual(ended, ["job%d" % i for i in range(6)])  # one each update_interval_s
 
     def test_the_next_job_has_its_turn(self):
         second = dict(JOB)
