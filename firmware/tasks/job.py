@@ -280,8 +280,8 @@ def _text(problem):
 
 
 def failed(update, problem):
-    """An attempt ended with `problem`: FotaError, coap.Refused, CloudError, MemoryError. -> seconds until the next visit
-    when that ends the job, else raises what the errands back off for."""
+    """An attempt ended with `problem`: FotaError, coap.Refused, CloudError, MemoryError. -> seconds until the next
+    visit when that ends the job, else raises what the errands back off for."""
     record = load(update.file)
     if record is None or isinstance(problem, base.AuthError) or _is_busy(problem):
         raise problem
