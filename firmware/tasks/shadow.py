@@ -13,7 +13,7 @@ from micropython import const
 import coap
 import log
 import shadow
-from cloud.base import CloudError
+from cloud.base import CONFIG, CloudError
 
 _PROVISION = const(1)  # first member of a command
 _ROUNDS = const(8)  # parts of a delta that is too large to be had at once, in one visit
@@ -33,7 +33,10 @@ class Shadow:
 
     async def visit(self):
         """Introduce the node if the cloud has not heard of it since it started, then look for wanted settings;
-        -> seconds until the next time."""
+        -> seconds until the next time. A cloud without settings has heard the version as its session began."""
+        if CONFIG not in self._cloud.caps:
+            self._state.reported.set()
+            return self._config["shadow_interval_s"]
         if self._state.reported.is_set():
             await self._tell_device()
         else:

@@ -27,7 +27,8 @@ from state import State  # noqa: E402
 SECRETS = {"thingsboard": "A1B2C3D4E5F6G7H8I9J0", "exosite": "000102030405060708090a0b0c0d0e0f10111213"}
 ABOUT = {"thingsboard": {"title": "godwit"}, "exosite": {"vendor": "acme", "model": "node"}}
 TUNING = {"ack_timeout_ms": 120, "max_retransmit": 6, "separate_timeout_ms": 20000}
-_ROUNDS = 12
+_ROUNDS = 20
+_SOON_S = 60  # a visit that is to come sooner goes on with something
 
 
 class Gauge:
@@ -89,7 +90,6 @@ class OtaNode(Node):
         trial = info["pending"]
         if trial and not self.good:
             return [info["version"], "hung", True]
-        app.state.reported.set()
         asyncio.new_event_loop()
         try:
             asyncio.run(self._rounds(app))
@@ -108,7 +108,7 @@ class OtaNode(Node):
             trial = Trial(app.state, app.running, app.records, app.restart, None)
         for _ in range(_ROUNDS):
             quiet = not app.records.pending()
-            for name in ("uplink", "update"):
+            for name in ("shadow", "uplink", "update"):
                 try:
                     delay_s = await app.part(name).visit()
                 except (OSError, coap.CoapError, clouds.base.CloudError):
@@ -117,7 +117,7 @@ class OtaNode(Node):
                     task = asyncio.create_task(trial.run())
                     await asyncio.sleep(0)
                     task.cancel()
-            if quiet and delay_s and not app.records.pending():
+            if quiet and delay_s > _SOON_S and not app.records.pending():
                 break
         await self.cloud.close()
 

@@ -6,7 +6,7 @@ import clock
 import coap
 import log
 import store
-from cloud.base import AuthError, CloudError
+from cloud.base import CONFIG, AuthError, CloudError
 from config import Config
 from harness import scratch
 from harness.aio import run
@@ -372,6 +372,8 @@ def run_visit(state, config):
     class Quiet(Shadow):
         def __init__(self):
             self._state, self._config = state, config
+            self._cloud = self
+            self.caps = (CONFIG,)
 
         async def poll(self):
             pass

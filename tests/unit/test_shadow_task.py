@@ -6,6 +6,7 @@ import coap
 import log
 import shadow
 import store
+from cloud.base import CONFIG, PUBLISH
 from harness import scratch
 from harness.aio import run
 from harness.node_kit import Answer
@@ -19,6 +20,8 @@ PAIRING = {"state": "paired", "topics": {"d2c": "a", "c2d": "b"}}
 
 class Cloud:
     """Desired and reported, merged as the service merges them; a delta may come in parts of one member."""
+
+    caps = (CONFIG,)
 
     def __init__(self, desired=None, parts=False):
         self.desired = desired or {}
@@ -112,6 +115,14 @@ class ShadowTask(unittest.TestCase):
         self.visit(cloud)
         self.assertEqual(len(cloud.patches), 3)
         self.assertEqual(self.journal.count, 1)
+
+    def test_a_cloud_without_settings_knows_the_version_by_its_session(self):  # ThingsBoard, Exosite: plain.py
+        class Plain:
+            caps = (PUBLISH,)
+
+        self.assertEqual(self.visit(Plain()), 7200)
+        self.assertTrue(self.state.reported.is_set())
+        self.assertEqual(self.journal.count, 0)
 
     def test_a_start_that_went_wrong_is_an_alert(self):
         self.visit(Cloud(), "manifest damaged")
