@@ -81,15 +81,20 @@ async def get_blocks(
     once but in any order. by_offset names a block by the query offset=<bytes> and Block2 number 0, as /proxy of nRF
     Cloud understands it (facts/nrfcloud.md 12). The memoryview is valid during the call only; the sink must not wait.
     After an exception client.transfer.offset says from where to go on; `etag` (bytes, of the earlier Result) then makes
-    sure that it is still the same body. timeout_ms is per block; without it one that does not come while the peer is
-    there is asked for again, in the end in smaller pieces (calls.again). Raises Timeout, Reset, ETagChanged,
-    BadResponse, Refused, OSError, ValueError (offset beyond 2^20 blocks), or what the sink raises.
+    sure that it is still the same body. A body may be read in pieces, one call after the other: one that begins where
+    this client's last one ended well, moments ago, has as many blocks in flight from its first on. It takes over no
+    ETag and no size, so that it may as well be another body. timeout_ms is per block; without it one that does not come
+    while the peer is there is asked for again, in the end in smaller pieces (calls.again). Raises Timeout, Reset,
+    ETagChanged, BadResponse, Refused, OSError, ValueError (offset beyond 2^20 blocks), or what the sink raises.
     """
     if isinstance(query, str):
         query = (query,)
     head = (method, path, query, content_format, accept, options, True)
     transfer = Transfer(client, head, payload, sink, min(szx, client.szx), offset, limit, etag, window)
     transfer.limits(None, timeout_ms, by_offset)
+    last = client.transfer
+    if last is not None and 0 < offset == last.offset and method in (_GET, _FETCH):
+        transfer.window.begin(last.window)
     client.transfer = transfer.result
     while True:
         try:

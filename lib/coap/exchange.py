@@ -173,7 +173,8 @@ class Result:
     """What get_blocks did: `total` size or None, `etag` or None, `end` (reached), `bytes` (count delivered), `offset`.
 
     etag is None when this server sent none: then only a hash of the whole body proves a resumed transfer. All bytes
-    before `offset` have been delivered: there a transfer that failed goes on.
+    before `offset` have been delivered: there a transfer that failed goes on. `window`: blocks in flight to begin with
+    when the next one goes on there.
     """
 
     def __init__(self, offset):
@@ -182,6 +183,7 @@ class Result:
         self.end = False
         self.bytes = 0
         self.offset = offset
+        self.window = 1
 
 
 def owner(msg, buf, pendings):

@@ -13,7 +13,7 @@ _FRESH_MS = const(10000)  # by then LTE has released the radio connection: the n
 
 
 class RTT:
-    """Round trip time to one peer: `srtt`, `samples` (count), `rto()`."""
+    """Round trip time to one peer: `srtt`, `samples` (count), `at` (ticks of the last one), `rto()`."""
 
     def __init__(self, initial_ms):
         """initial_ms: ACK_TIMEOUT (RFC 7252 4.8), which holds until there is a fresh sample."""
@@ -22,7 +22,7 @@ class RTT:
         self._rto = initial_ms
         self._var = 0  # 4 x RTTVAR
         self._srtt = 0  # 8 x SRTT
-        self._at = 0
+        self.at = 0
         self._doubted = -1
         self._doubt_ms = 0
         self.samples = 0
@@ -38,7 +38,7 @@ class RTT:
             self._srtt += error
             self._var += abs(error) - (self._var >> 2)
         self.samples += 1
-        self._at = time.ticks_ms()
+        self.at = time.ticks_ms()
         self._rto = min((self._srtt >> 3) + max(self._var, self._floor), _CEILING_MS)
 
     @property
@@ -63,6 +63,6 @@ class RTT:
 
     def rto(self):
         """ms to wait for an answer before the first retransmission, jitter not included."""
-        if time.ticks_diff(time.ticks_ms(), self._at) > _FRESH_MS:
+        if time.ticks_diff(time.ticks_ms(), self.at) > _FRESH_MS:
             return max(self._rto, self._initial)
         return self._rto

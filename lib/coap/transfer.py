@@ -135,6 +135,7 @@ class Transfer:
         if self.error is not None:
             raise self.error
         self.result.end = window.at_end()
+        self.result.window = 1 if window.narrow else window.size
         return self.result
 
     def _new_token(self):

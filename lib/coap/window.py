@@ -1,10 +1,11 @@
 """Which block of a body to ask for next, and how many at a time: the book-keeping of download.py. Pure but for ticks.
 
-Congestion control: the window begins with 1 block and doubles per round trip until something is lost, then grows by
-one per window. A loss halves it (once per round trip) when it tells of congestion: when the round trip has grown to
-twice its shortest time, because a queue has built up, or when a block is lost for the second time. A single loss
-without either is a radio's, and asking more slowly would not help against it: measured, lib/coap/README.md. A lost
-block is asked for again when three later ones have come, or when its own doubling retransmission time is over.
+Congestion control: the window begins with 1 block, or with that of the read it goes on with, and doubles per round
+trip until something is lost, then grows by one per window. A loss halves it (once per round trip) when it tells of
+congestion: when the round trip has grown to twice its shortest time, because a queue has built up, or when a block is
+lost for the second time. A single loss without either is a radio's, and asking more slowly would not help against it:
+measured, lib/coap/README.md. A lost block is asked for again when three later ones have come, or when its own doubling
+retransmission time is over.
 RAM: about 200 bytes.
 """
 
@@ -18,11 +19,13 @@ _DONE = const(3)
 
 _INITIAL = const(1)  # what it brings decides on the size of the others; libcoap makes an ETag per first block
 _LATE = const(3)
+_FRESH_MS = const(10000)  # as in rtt.py: after that the path counts as unknown (RFC 5681 4.1)
 _QUEUE_MS = const(50)  # a round trip may grow by so much for other reasons
 
 
 class Window:
-    """`asks` made so far, `flying` (count of those under way), `szx`, `stop` (byte offset of the caller's limit)."""
+    """`asks` made so far, `flying` (count of those under way), `size` (how many may be), `szx`, `stop` (byte offset of
+    the caller's limit)."""
 
     def __init__(self, szx, offset, stop, cap, rtt):
         self.szx = szx
@@ -35,7 +38,7 @@ class Window:
         self._total = None  # where it ends as the server says
         self._edge = None  # first byte that was refused: perhaps it is behind the end
         self._cap = max(cap, 1)
-        self._size = min(_INITIAL, self._cap)
+        self.size = min(_INITIAL, self._cap)
         self._threshold = self._cap
         self._grown = 0  # answers since the window grew
         self._rtt = rtt
@@ -81,7 +84,7 @@ class Window:
     def next(self, make, transfer):
         """An ask for the next block, made by make(transfer) when no old one is free; None when none is due now."""
         flying = self.flying
-        if flying >= (1 if self.narrow else self._size):
+        if flying >= (1 if self.narrow else self.size):
             return None
         at = self._pick(flying)
         if at is None:
@@ -179,20 +182,25 @@ class Window:
 
     # How many at a time
 
+    def begin(self, size):
+        """With so many, which the path has just carried for the read that this one goes on with."""
+        if time.ticks_diff(time.ticks_ms(), self._rtt.at) < _FRESH_MS:
+            self.size = min(size, self._cap)
+
     def shrink(self):
         """The server is busy: one at a time, growing by one per window."""
-        self._size = self._threshold = 1
+        self.size = self._threshold = 1
         self._grown = 0
 
     def _grow(self, ms):
         if self._shortest is None or ms < self._shortest:
             self._shortest = ms
-        if self._size >= self._cap:
+        if self.size >= self._cap:
             return
         self._grown += 1
-        if self._size < self._threshold or self._grown >= self._size:
+        if self.size < self._threshold or self._grown >= self.size:
             self._grown = 0
-            self._size += 1
+            self.size += 1
 
     def passed(self, ask):
         """A block came at once: those that were asked for before it and are still missing are late. The third time is
@@ -210,9 +218,9 @@ class Window:
         now = time.ticks_ms()
         queued = self._shortest is not None and self._rtt.srtt > 2 * self._shortest + _QUEUE_MS
         if not queued and ask.tries <= 2:
-            self._threshold = min(self._threshold, self._size)
+            self._threshold = min(self._threshold, self.size)
             return
         if self._cut_at is None or time.ticks_diff(ask.sent_at, self._cut_at) > 0:
             self._cut_at = now
-            self._size = self._threshold = max(self._size >> 1, 1)
+            self.size = self._threshold = max(self.size >> 1, 1)
             self._grown = 0

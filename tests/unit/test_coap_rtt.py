@@ -71,7 +71,7 @@ class Estimator(unittest.TestCase):
     def test_old_estimates_count_for_nothing_better_than_the_default(self):
         rtt = RTT(2000)
         rtt.sample(100)
-        rtt._at = time.ticks_add(time.ticks_ms(), -10001)
+        rtt.at = time.ticks_add(time.ticks_ms(), -10001)
         self.assertEqual(rtt.rto(), 2000)
         rtt.doubt(7, 5000)
         rtt.answered_again(7)

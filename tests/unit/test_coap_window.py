@@ -204,7 +204,7 @@ class Overtaken(unittest.TestCase):
 
     def test_not_for_those_of_the_same_moment(self):
         window = Window(6, 0, None, 8, RTT(2000))
-        window._size = 2
+        window.size = 2
         asks = [window.next(Asked, None), window.next(Asked, None)]
         for ask in asks:
             ask.deadline = 7
@@ -231,14 +231,14 @@ class Congestion(unittest.TestCase):
         window = self.window(16)
         sizes = []
         for _ in range(14):
-            sizes.append(window._size)
+            sizes.append(window.size)
             window._grow(100)
         self.assertEqual((sizes[0], sizes[-1]), (1, 14))
         window = self.window(16)
         window._threshold = 4
         for _ in range(3 + 4 + 5):
             window._grow(100)
-        self.assertEqual(window._size, 6)
+        self.assertEqual(window.size, 6)
 
     def test_single_loss_keeps_the_size_and_ends_the_doubling(self):
         window = self.window()
@@ -247,39 +247,39 @@ class Congestion(unittest.TestCase):
         ask = Asked(None)
         ask.tries = 2
         window.lost(ask)
-        self.assertEqual((window._size, window._threshold), (4, 4))
+        self.assertEqual((window.size, window._threshold), (4, 4))
 
     def test_second_loss_halves_once_per_round_trip(self):
         window = self.window()
-        window._size = 8
+        window.size = 8
         for _ in range(3):
             ask = Asked(None)
             ask.tries = 3
             ask.sent_at = window._cut_at or 0
             window.lost(ask)
-        self.assertEqual(window._size, 4)
+        self.assertEqual(window.size, 4)
 
     def test_queue_halves(self):
         window = self.window()
-        window._size = 8
+        window.size = 8
         window._grow(100)
         for _ in range(30):
             window._rtt.sample(300)
         ask = Asked(None)
         ask.tries = 2
         window.lost(ask)
-        self.assertEqual(window._size, 4)
+        self.assertEqual(window.size, 4)
 
     def test_busy_server_means_one(self):
         window = self.window()
-        window._size = 8
+        window.size = 8
         window.shrink()
-        self.assertEqual(window._size, 1)
+        self.assertEqual(window.size, 1)
         window._grow(100)
-        self.assertEqual(window._size, 2)
+        self.assertEqual(window.size, 2)
         window._grow(100)
         window._grow(100)
-        self.assertEqual(window._size, 3)
+        self.assertEqual(window.size, 3)
 
 
 if __name__ == "__main__":
