@@ -42,5 +42,6 @@ class State:
         """A request found the link dead: tell tasks.link why. Safe to call more than once."""
         if self.link.is_set():
             self.link_error = error
+            self.job = None  # until the link is back the cloud may want something else
             self.link.clear()
             self.link_lost.set()

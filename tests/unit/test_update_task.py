@@ -212,6 +212,29 @@ class Stretches(Jobs):
         self.assertEqual(self.node.states(), [STARTED])
         self.assertTrue(not store.exists(self.node.file))
 
+    def test_a_job_that_is_cancelled_while_the_link_is_away_is_not_installed(self):
+        """Its image is complete, the cloud still wants it, and another errand is due first and finds the link dead."""
+        node, cloud = self.node, self.cloud
+        node.done = node.blocks
+        check = cloud.update_check
+
+        class Other:
+            async def visit(self):
+                if node.state.job is None:
+                    return 100000
+                cloud.jobs = []
+                raise OSError(110)
+
+        other = Errand("other", lambda name: Other())
+
+        async def asked():
+            other.due_ms = 0
+            return await check()
+
+        cloud.update_check = asked
+        node.until_s(20000, others=(other,))
+        self.assertEqual((cloud.jobs, self.steps(), node.states()), ([], [], [STARTED]))
+
     def test_a_job_that_is_cancelled_before_it_was_said_to_have_started_is_no_trouble(self):
         self.cloud.refuse = [refusal(0xA3)]
         self.node.until_s(20)
