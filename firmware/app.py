@@ -110,8 +110,8 @@ class App:
 
     def room(self, wanted):
         """Give up the errands' buffer for something rare that needs its place (`wanted`), or make it again; None: the
-        place was too small, and the next start has a larger one. -> the buffer or None. A heap that has no such piece
-        any more has one after a restart."""
+        place was too small, and the next start has a larger one. A heap that has no such piece any more has one after
+        a restart."""
         self.scratch = None
         gc.collect()
         if wanted is None and not self.roomy:
@@ -121,7 +121,6 @@ class App:
                 self.scratch = memoryview(bytearray(_SCRATCH))
             except MemoryError:
                 self.restart("memory")
-        return self.scratch
 
     async def _session(self, name, *terms):
         """One of session.py's two jobs. Its code, and what it took (handshake, signing), is gone when it is done: the

@@ -112,7 +112,6 @@ def fetch(app, job, read, progress, settle=None, room=None):
         app.scratch,
         settle or _settle,
         *_payload(app),
-        app.room,
     )
 
 

@@ -31,14 +31,13 @@ class Fetch:
 
     `buf`: 4096 bytes or more to work in, made anew when None; large enough for the header, manifest and signature it
     saves a second piece of heap. `settle()` is called where one half of the code gives way to the other (download,
-    signature): what the application can free, it should free then, and collect. `lend(True)` is called where the place
-    of `buf` is worth more than `buf`, once nothing here refers to it; `lend(False)` then returns one like it.
+    signature): what the application can free, it should free then, and collect.
 
     Attributes for the report: `resumed_at` (payload bytes that were already on flash), `fetched` (bytes read).
     """
 
     def __init__(self, root, job, size, read, keys, device_class, floor, progress=None, bad=(), room=None, buf=None,
-                 settle=None, blocks=None, component="app", lend=None):  # fmt: skip
+                 settle=None, blocks=None, component="app"):  # fmt: skip
         from fota.space import folder
 
         self.folder = folder(root)
@@ -48,12 +47,12 @@ class Fetch:
         self.keys = keys
         self.terms = (device_class, floor, bad, component)
         self.room = room
-        self._take(bytearray(BLOCK_SIZE) if buf is None else buf)
+        self.buf = memoryview(bytearray(BLOCK_SIZE) if buf is None else buf)
+        self._view = self.buf[:BLOCK_SIZE]
         self._read = read
         self._progress = progress
         self._settle = settle
         self._blocks = blocks
-        self._lend = lend
         self.resumed_at = 0
         self.fetched = 0
 
@@ -88,18 +87,6 @@ class Fetch:
         """Let the application free what it can."""
         if self._settle:
             self._settle()
-
-    def _take(self, buf):
-        self.buf = memoryview(buf)
-        self._view = self.buf[:BLOCK_SIZE]
-
-    def lend(self, wanted):
-        """Let the buffer's place be used for something else (`wanted`), or have a buffer again."""
-        if self._lend:
-            self.buf = self._view = None
-            buf = self._lend(wanted)
-            if not wanted:
-                self._take(buf)
 
     async def fill(self, offset, view):
         """Fill the whole view from the bundle; FetchError "short" when the source ends too early."""

@@ -2,8 +2,8 @@
 before anything else of the image is fetched. fetch.py loads it for that and goes on without it.
 
 A head of any size passes through the fetch's buffer into a file beside the download, and is read from there: what is
-on flash of an earlier image goes only when the new manifest was accepted. RAM: 12 KB of garbage while the signature is
-opened, in the place of the fetch's buffer where that is lent; nothing that grows with the number of files.
+on flash of an earlier image goes only when the new manifest was accepted. RAM: garbage in small pieces while the
+signature is opened; nothing that grows with the number of files.
 """
 
 import os
@@ -52,15 +52,11 @@ async def _judged(fetch, path):
         fetch.settle()
         from fota import manifest as mf
 
-        em = bytearray(_KEY_SIZE)
-        fetch.lend(True)
-        try:
-            keys = fetch.keys
-            mf.unseal(header, f, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)], em)
-            await fetch.settled()
-        finally:
-            fetch.lend(False)
-        manifest = mf.load(header, f, em)
+        work = fetch.buf[: mf.WORK]
+        keys = memoryview(fetch.keys)
+        mf.unseal(header, f, [keys[i : i + _KEY_SIZE] for i in range(0, len(keys), _KEY_SIZE)], work)
+        await fetch.settled()
+        manifest = mf.load(header, f, work)
         mf.check(manifest, *fetch.terms)
         return header, manifest
     finally:
@@ -97,7 +93,6 @@ async def _fetch_manifest(fetch, header):
             at += len(view)
     finally:
         flash(f.close)
-    view = None  # of the buffer, whose place will be lent
     await fetch.settled()
     try:
         try:

@@ -18,7 +18,7 @@ _SIZE_MAX = const(16777216)  # of the payload, and of the files in it
 _KEY_SIZE = const(384)  # RSA-3072
 _FILES_MAX = const(192)
 _HASH_CUT = const(16)
-_PIECE = const(512)
+WORK = 1280  # bytes: signature, what it holds, and what is hashed at a time
 _FORMAT = const(1)
 _FLAG_DEFLATE = const(2)  # the payload is one raw deflate stream of the files, window 2 KB
 _FLAGS_KNOWN = const(3)  # and 1: machine code, see table.py
@@ -44,32 +44,32 @@ _FILES = const(10)  # index of the file table in _FIELDS
 _VERSION_CHARS = NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def unseal(header, source, keys, em):
-    """Fill the bytearray `em` (384 bytes) with what the signature in `source` holds, for load(). `source`: a file, or
-    what reads and seeks like one, of header, manifest and signature; `keys`: RSA-3072 moduli (384 bytes each) that this
-    node trusts. Takes more heap than all else. Raises ManifestError "length", "key" or "signature"."""
+def unseal(header, source, keys, work):
+    """Open the signature in `source` for load(). `source`: a file, or what reads and seeks like one, of header,
+    manifest and signature; `keys`: RSA-3072 moduli (384 bytes each) that this node trusts; `work`: a memoryview of WORK bytes
+    that load() gets as this leaves it. Raises ManifestError "length", "key" or "signature"."""
     source.seek(HEADER_SIZE + header.manifest_size)
-    signature = source.read(_KEY_SIZE)
-    if len(signature) != _KEY_SIZE or source.read(1):
+    signature = work[:_KEY_SIZE]
+    if source.readinto(signature) != _KEY_SIZE or source.read(1):
         raise ManifestError("length")
     from fota.verify import pss_open
 
-    if not pss_open(find_key(keys, header.key_id), signature, em):
+    if not pss_open(find_key(keys, header.key_id), signature, work[_KEY_SIZE : 2 * _KEY_SIZE]):
         raise ManifestError("signature")
 
 
-def load(header, source, em):
-    """Return the Manifest in `source`, whose signature unseal() has opened: `em`.
+def load(header, source, work):
+    """Return the Manifest in `source`, whose signature unseal() has opened in `work`.
 
     The digest and the signature are checked before one byte is decoded. Raises ManifestError "length", "digest", "key",
     "signature" or a field's.
     """
-    digest = _digest(source, header.manifest_size)
+    digest = _digest(source, header.manifest_size, work[2 * _KEY_SIZE : WORK])
     if digest != header.digest:
         raise ManifestError("digest")
     from fota.verify import pss_check  # not with the rest: what installs an image has verified it before
 
-    if not pss_check(em, digest):
+    if not pss_check(work[_KEY_SIZE : 2 * _KEY_SIZE], digest):
         raise ManifestError("signature")
     source.seek(HEADER_SIZE)
     manifest = parse(Part(source, header.manifest_size), digest)
@@ -80,16 +80,16 @@ def load(header, source, em):
     return manifest
 
 
-def _digest(source, left):
-    """SHA-256 of the `left` bytes behind the header."""
+def _digest(source, left, view):
+    """SHA-256 of the `left` bytes behind the header, read through `view`."""
     source.seek(HEADER_SIZE)
     digest = sha256()
     while left:
-        piece = source.read(min(left, _PIECE))
-        if not piece:
+        n = source.readinto(view[: min(left, len(view))])
+        if not n:
             raise ManifestError("length")
-        digest.update(piece)
-        left -= len(piece)
+        digest.update(view[:n])
+        left -= n
     return digest.digest()
 
 

@@ -21,9 +21,9 @@ def _load(image, keys=(KEY.modulus,)):
 
 def _open(header, head, keys):
     source = io.BytesIO(head)
-    em = bytearray(384)
-    mf.unseal(header, source, keys, em)
-    return mf.load(header, source, em)
+    work = memoryview(bytearray(mf.WORK))
+    mf.unseal(header, source, keys, work)
+    return mf.load(header, source, work)
 
 
 def _with(**changes):
