@@ -104,7 +104,7 @@ def build_bundle(
 
 
 def deflated(plain: bytes) -> bytes:
-    """`plain` as one raw deflate stream with a 4 KB window; BundleError if it does not come out again the same."""
+    """`plain` as one raw deflate stream with a 2 KB window; BundleError if it does not come out again the same."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS, 9)
     stream = squeezer.compress(plain) + squeezer.flush()
     if inflated(stream, len(plain)) != plain:
