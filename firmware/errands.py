@@ -22,7 +22,7 @@ _MOMENT_S = const(10)
 _TRIES = const(5)  # without room
 _RETRY_S = const(600)  # when a visit ended in a way nobody foresaw; doubled each time, so that the node lives with it
 _DOUBLINGS = const(7)
-_LOSSES = const(5)  # of the link, in a row and without anything done: what it asks for may be what ends sessions
+_LOSSES = const(4)  # of the link, in a row and without anything done: what it asks for may be what ends sessions
 
 
 class Errand:

@@ -28,7 +28,7 @@ from fota import FotaError, InstallError
 _ENDED = (base.SUCCEEDED, base.FAILED, base.REJECTED, base.TIMED_OUT)
 _WAY = (base.STARTED, base.DOWNLOADED, base.VERIFIED, base.INSTALLING)
 _NEVER = const(0x3FFFFFFF)  # as "seq": the report is not in the journal, however far that has got
-_LONGEST = const(160)  # characters of a detail
+_LONGEST = const(160)  # bytes of a detail
 _KIND = "APP"
 _TRIAL_S = const(10)
 _DAY_S = const(86400)
@@ -92,8 +92,12 @@ def tell(path, records, record, state, detail=None):
     """The job has come to `state`: on flash, and on its way to the cloud, once. Raises CloudError when flash takes
     neither; it is the caller's to come again, or finish()'s."""
     journal = records.journal
+    if detail:
+        detail = detail[:_LONGEST]
+        while len(detail.encode()) > _LONGEST:
+            detail = detail[:-8]
     record["state"] = state
-    record["detail"] = detail and detail[:_LONGEST]
+    record["detail"] = detail
     record["seq"] = journal.next
     record["dropped"] = journal.dropped
     try:
@@ -106,21 +110,23 @@ def tell(path, records, record, state, detail=None):
 
 def _append(path, records, record):
     value = {"id": record["id"], "state": record["state"], "detail": record["detail"]}
-    records.reported = record["id"], record["state"], record["seq"]
     # Twice: the journal goes on in another sector, and a first one that was written after all has the same number.
     if records.add("job", value) is None and records.add("job", value) is None:
         record["seq"] = _NEVER  # the number will be another record's
         keep(path, record)
         raise base.CloudError("job %s: %s not kept" % (record["id"][:8], record["state"]))
+    records.reported = record["id"], record["state"], record["seq"]
 
 
 def finish(path, records):
     """-> the record on flash, or None. A report that was cut off, or that flash did not take, gets into the journal."""
     record = load(path)
+    if not records.reported:  # a start; else tasks/uplink may have moved it
+        records.reported = (record["id"], record["state"], record["seq"]) if record else ("", "", 0)
     if record:
-        if not records.reported:  # a start; else tasks/uplink may have moved it
-            records.reported = record["id"], record["state"], record["seq"]
         number = records.journal.next
+        if records.reported[:2] != (record["id"], record["state"]):
+            number = 0  # want of memory has cut it off: by now the number may be another record's
         if record["seq"] == number:
             _append(path, records, record)
         elif record["seq"] > number:
