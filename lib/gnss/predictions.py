@@ -102,6 +102,7 @@ def begin(folder, job):
     if not store.exists(folder):
         flash(os.mkdir, folder)
     stat = flash(os.statvfs, folder)
-    if stat[4] < (_HEADER + job["count"] * _SIZE + stat[1] - 1) // stat[1] + _SPARE_BLOCKS:
-        raise pgps.PgpsError("space", "%d blocks" % stat[4])
+    free = 0 if stat[4] > stat[2] else stat[4]  # as in lib/fota/space.py: below zero comes out huge on 64 bit
+    if free < (_HEADER + job["count"] * _SIZE + stat[1] - 1) // stat[1] + _SPARE_BLOCKS:
+        raise pgps.PgpsError("space", "%d blocks" % free)
     flash(store.write_json, folder + "/job", job)

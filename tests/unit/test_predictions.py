@@ -192,6 +192,24 @@ class Store(unittest.TestCase):
         self.assertEqual(caught.exception.reason, "space")
         self.begin(count=20)
 
+    def test_blocks_that_are_counted_twice_are_no_room(self):
+        """What statvfs of a full littlefs says on 64 bit: more blocks free than there are."""
+
+        class Full:
+            def __getattr__(self, name):
+                return getattr(real, name)
+
+            def statvfs(self, path):
+                return 512, 512, 64, 4294967294, 4294967294, 0, 0, 0, 0, 255
+
+        real, predictions.os = predictions.os, Full()
+        try:
+            with self.assertRaises(pgps.PgpsError) as caught:
+                self.begin(count=1)
+        finally:
+            predictions.os = real
+        self.assertEqual(caught.exception.reason, "space")
+
 
 class PowerCuts(unittest.TestCase):
     def test_a_cut_at_any_operation_goes_on_and_is_never_wrong(self):
