@@ -12,7 +12,7 @@ import re
 _LINE = re.compile(r"^faults: (.*)$", re.MULTILINE)
 _BAD = re.compile(r"^bad (.*)$", re.MULTILINE)
 SUMS = ("cases", "failures", "bricks", "wrong", "reports", "lost", "found", "seconds")
-RANDOM = ("P2", "P4")
+RANDOM = ("P2", "P4/read-flip", "P6/three", "N1", "E1")  # rows, and parts of rows, whose cases are drawn by lot
 MOSTS = ("ops", "again", "boots", "erases")
 
 
@@ -123,12 +123,13 @@ class Page:
 
     def odds(self):
         """What so many cases without a failure say, and what they do not (facts/fota.md 5.3)."""
-        cases = sum(f.figures.get("cases", 0) for f in self._all if f.row in RANDOM)
+        drawn = [f for f in self._all if f.row in RANDOM or f"{f.row}/{f.part}" in RANDOM]
+        cases = sum(f.figures.get("cases", 0) for f in drawn)
         if not cases or self.total("failures"):
             return ""
         return (
             f"Cuts at every operation are all there are, in the model of flash that is used. Of the {cases:,} cases "
-            f"that were drawn by lot (rows {', '.join(RANDOM)}) none failed: with 95 % confidence fewer than 1 in "
+            f"that were drawn by lot ({', '.join(RANDOM)}) none failed: with 95 % confidence fewer than 1 in "
             f"{cases // 3:,} do.\n"
         )
 

@@ -82,5 +82,12 @@ def test_a_failure_is_told():
     assert "not run: no such file" in page.table()
 
 
+def test_odds_are_those_of_what_was_drawn_by_lot():
+    page = report.Page(ROWS)
+    for row, part, cases in (("P1", "small", 5000), ("P4", "read-flip", 240), ("P4", "bad-block", 124), ("N1", "", 60)):
+        page.take(Job(row, part, 64, ()), f"faults: row={row} part={part} bits=64 cases={cases} failures=0\n", 0)
+    assert "Of the 300 cases" in page.odds() and "fewer than 1 in 100 do" in page.odds()
+
+
 def test_every_row_says_what_it_runs():
     assert all(bool(row.parts) != bool(row.command) for row in ROWS) and len(BY_NAME) == len(ROWS)
