@@ -151,8 +151,10 @@ class App:
 
     def restart(self, reason=None, said=""):
         """Restart the board; does not return. By decision, unless `reason` (of bootsel.REASONS) is what went wrong."""
-        self.live("restart", reason, said)
-        board.reset()
+        try:
+            self.live("restart", reason, said)
+        finally:
+            board.reset()
 
     async def run(self):
         clock.configure(board.ticks_ms, board.rest, board.set_rtc)

@@ -46,8 +46,8 @@ _VERSION_CHARS = NAME_CHARS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def unseal(header, source, keys, work):
     """Open the signature in `source` for load(). `source`: a file, or what reads and seeks like one, of header,
-    manifest and signature; `keys`: RSA-3072 moduli (384 bytes each) that this node trusts; `work`: a memoryview of WORK bytes
-    that load() gets as this leaves it. Raises ManifestError "length", "key" or "signature"."""
+    manifest and signature; `keys`: RSA-3072 moduli (384 bytes each) that this node trusts; `work`: a memoryview of
+    WORK bytes that load() gets as this leaves it. Raises ManifestError "length", "key" or "signature"."""
     source.seek(HEADER_SIZE + header.manifest_size)
     signature = work[:_KEY_SIZE]
     if source.readinto(signature) != _KEY_SIZE or source.read(1):

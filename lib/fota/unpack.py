@@ -47,7 +47,8 @@ def _spread(source, table, manifest, target, tick, lend):
     """Copy file after file of `table` out of the open file `source`."""
     stream = None if manifest.flags & _FLAG_DEFLATE else source
     held = 0
-    view = memoryview(bytearray(_CHUNK))
+    first = bytearray(1)
+    view = None
     path = None
     for path, size, digest in table:
         if stream is None:
@@ -56,7 +57,10 @@ def _spread(source, table, manifest, target, tick, lend):
             if lend:
                 lend(True)
             stream = DeflateIO(source, RAW, _WINDOW_BITS)
-            held = _read(stream, view[:1], path)  # makes tables and window, before anything settles in their place
+            held = _read(stream, first, path)  # makes tables and window, before anything settles in their place
+        if view is None:
+            view = memoryview(bytearray(_CHUNK))
+            view[0] = first[0]
         _make_folders(target, path)
         if _copy(stream, target + "/" + path, size, view, held, manifest, path) != digest:
             raise InstallError("changed", path)
