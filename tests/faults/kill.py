@@ -82,5 +82,6 @@ VARIANTS = {  # name -> (word size, what of the day, what of the campaign)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_killed_under_worse_conditions(name, tmp_path):
     bits, day, how = VARIANTS[name]
-    tally = judge(name, bits, tmp_path / "day", max(4, KILLS // 5), doomed=(), **day, **how)
+    share = 5 if os.environ.get("GODWIT_FAULTS_FULL") else 25  # of the kills
+    tally = judge(name, bits, tmp_path / "day", max(4, KILLS // share), doomed=(), **day, **how)
     assert tally.resets > 0 or name not in ("board", "reset")

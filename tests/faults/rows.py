@@ -85,7 +85,8 @@ ROWS = (
         {"update": (15, 1), "rollback": (20, 1)}),
     Row("P8", "mutants", "each is noticed by one of the rows above", {"": (40, 1)}),
     Row("F", "control: FAT must fail", "at least one case in twenty", {"512": (20, 1), "4096": (20, 1)}),
-    Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_script("tests/faults/net_loss.py")),
+    Row("N1", "the network", "loss, doubles, order, delay, NAT, MTU: completes", **_script("tests/faults/net_loss.py"),
+        weight=150),
     Row("N2", "server faults", "classified, back-off bounded", **_script("tests/faults/net_server.py")),
     Row("N3", "wrong server", "no byte written, event queued", **_script("tests/faults/net_wrong.py")),
     Row("C1", "clock", "order kept, nobody locked out", **_script("tests/faults/net_clock.py")),
@@ -95,7 +96,8 @@ ROWS = (
         **_pytest("tests/integration/test_bad_images.py")),
     Row("A1", "ESP32 partitions", "old or new starts, whole; the update ends as without the cut", _SCENARIOS),
     Row("H1", "heap", "no brick down to the floor", **_pytest("tests/faults/heap.py")),
-    Row("E1", "kill -9, end to end", "over DTLS through the modem, both word sizes", **_pytest("tests/faults/kill.py")),
+    Row("E1", "kill -9, end to end", "over DTLS through the modem, both word sizes", **_pytest("tests/faults/kill.py"),
+        weight=700),  # a hundred kills a word size, in real time and mostly waiting: it begins first
 )  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}

@@ -100,6 +100,7 @@ def make_app(node, info, journal):
     made.scratch = node.scratch
     made.link = None
     made.began = dict(made.live("tasks"))
+    made.state.others_due = None  # nobody runs the errands: another one would be due after every block
     return made
 
 
