@@ -29,7 +29,7 @@ _MAX_DEATHS = const(6)
 _QUIET_MS = const(3600000)
 _BATCH = const(16)
 _THRESHOLD = const(4096)
-_RESIDENT = ("errands", "tasks.sample", "coap.client", "net.dtls", "modem.endpoint")
+_RESIDENT = ("errands", "tasks.sample", "coap.client", "modem.endpoint")
 _SCRATCH = const(4096)  # a block of an image, a part of assistance data: one piece, made once
 _ROOMY = const(7168)  # for a start that provisions: that takes the place of it, and has once found it too small
 _MAX_BODY = const(2048)  # of a shadow: decoded it takes about five times as much
@@ -53,6 +53,8 @@ class App:
         self._start_log()
         self.heap = Heap(self.state)
         self.records = Records(Journal(board.journal_device()), self.state, _BATCH)
+        if self.config["dtls"] == "host":
+            import net.dtls  # noqa: F401  stays
         self.modem = self._make_modem()
         self.cloud = self._make_cloud()
         self.link = Link(self.state, self.config, self.modem, self.cloud, self.restart, self.room)

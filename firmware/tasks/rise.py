@@ -164,7 +164,8 @@ async def _provision(link, pin):
         link.room(True)
     try:
         await _provision_now(link, pin)
-    except MemoryError:
+    except MemoryError as problem:
+        log.warn("cloud", "provisioning: %s", problem)
         cold.forget()
         if link.room:
             link.room(None)  # restarts, once

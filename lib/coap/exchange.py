@@ -89,32 +89,13 @@ class Pending:
         self.deadline = time.ticks_add(time.ticks_ms(), wait_ms)
 
 
-_spare = []  # buffers of a client that is closed, for the next: a heap in use has no pieces as large
-
-
-def buffer(size):
-    """-> a buffer of `size` bytes."""
-    for i in range(len(_spare)):
-        if len(_spare[i]) == size:
-            return _spare.pop(i)
-    return bytearray(size)
-
-
-def spare(rx, exchanges):
-    """A client is closed: keep its buffers."""
-    if not _spare:
-        _spare.append(rx)
-        for exchange in exchanges:
-            _spare.append(exchange.buf)
-
-
 class Exchange(Pending):
     """One request in flight. The requester owns it and sleeps on `done`; the reader task moves its state."""
 
-    def __init__(self, buf):
+    def __init__(self, size):
         super().__init__()
-        self.buf = buf  # for the requests; the next client has it when this one is closed
-        self._view = memoryview(self.buf)
+        self._buf = bytearray(size)
+        self._view = memoryview(self._buf)
         self._size = 0  # of the request in _buf
         self._out = self._view  # that many bytes of it
         self._head = None  # of that request, when another one with it can use the same bytes again
@@ -127,11 +108,11 @@ class Exchange(Pending):
     def compose(self, mid, token, head, payload, blocks):
         """Write the request; head and blocks as in MessageLayer.exchange. CodecError: it does not fit."""
         length = len(payload)
-        again = not blocks and head == self._head and length and self._payload_at + length <= len(self.buf)
+        again = not blocks and head == self._head and length and self._payload_at + length <= len(self._buf)
         if not (again and len(token) == len(self.token)):
             self._write(mid, token, head, payload, blocks)
         else:  # the same request with another payload, as telemetry is: only what differs is written
-            buf = self.buf
+            buf = self._buf
             buf[2] = mid >> 8
             buf[3] = mid & 0xFF
             at = 4
@@ -150,7 +131,7 @@ class Exchange(Pending):
         from .writer import compose
 
         self._head = None
-        self._size = compose(self.buf, mid, token, head, payload, blocks)
+        self._size = compose(self._buf, mid, token, head, payload, blocks)
         self._payload_at = self._size - len(payload)
         # What a caller could change in place is not remembered.
         if not blocks and not head[5] and type(head[2]) is tuple and len(payload):

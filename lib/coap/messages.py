@@ -12,7 +12,7 @@ from micropython import const
 
 from .codec import CodecError, Message
 from .errors import BadResponse, Reset, Timeout
-from .exchange import Exchange, Recent, buffer, new_token, owner, spare
+from .exchange import Exchange, Recent, new_token, owner
 from .rtt import RTT
 
 _CON = const(0)  # types of messages
@@ -67,11 +67,11 @@ class MessageLayer:
         self.szx = szx
         self.rtt = RTT(ack_timeout_ms)
         self.sent = self.received = self.retransmitted = self.dropped = 0
-        self._rx = buffer(_RX_SIZE)
+        self._rx = bytearray(_RX_SIZE)
         self._view = memoryview(self._rx)
         self._msg = Message()
         self._reply = bytearray(4)
-        self._free = [Exchange(buffer(self.size)) for _ in range(nstart)]
+        self._free = [Exchange(self.size) for _ in range(nstart)]
         self._busy = []
         self._sending = False  # one writer at a time; also, nobody rewrites a datagram that is being sent
         self._change = asyncio.Event()  # a send or an exchange ended
@@ -92,8 +92,6 @@ class MessageLayer:
             for _ in range(100):  # it leaves recv_into when it is next scheduled
                 if not task.done():
                     await asyncio.sleep_ms(0)
-            if task.done():
-                spare(self._rx, self._free)
         await self._endpoint.close()
 
     async def exchange(self, head, payload, until=None, blocks=(), token=None, quiet=False, whole=False):

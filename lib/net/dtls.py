@@ -6,7 +6,6 @@ RAM on the GC heap: one 1.4 KB buffer, 0.3 KB for a first flight; the CA only un
 """
 
 import asyncio
-import gc
 import io
 import time
 from errno import ECONNABORTED, ECONNRESET, ENOTCONN
@@ -14,7 +13,6 @@ from errno import ECONNABORTED, ECONNRESET, ENOTCONN
 from micropython import const
 
 _RX_SIZE = const(1400)  # PDN links carry 1358 to 1430 bytes
-_PLACE = const(2048)  # mbedTLS' object takes 1868 bytes on 32 bit
 _OVERHEAD = const(37)  # record header 13, and up to 24 for nonce and tag (AES-GCM)
 _MAX_FLIGHT = const(8)  # datagrams that may wait to be sent; more are lost ones
 
@@ -34,9 +32,7 @@ class DTLSError(OSError):
         return "DTLS: " + self.reason
 
 
-# What a session that is over leaves for the next: its buffer, and the place of mbedTLS' object. A heap in use has no
-# pieces as large.
-_spare = [None, None]
+_spare = []  # buffer of a session that is over, for the next
 
 
 class _Transport(io.IOBase):
@@ -47,8 +43,7 @@ class _Transport(io.IOBase):
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
-        self.buf = _spare[0] or bytearray(_RX_SIZE)
-        _spare[0] = None
+        self.buf = _spare.pop() if _spare else bytearray(_RX_SIZE)
         self.view = memoryview(self.buf)
         self.at = self.have = 0  # buf[at:have] waits to be read
         self.armed = False
@@ -111,8 +106,6 @@ class DTLS:
         if trust is None:
             raise DTLSError("handshake was done")
         self._trust = None
-        _spare[1] = None
-        gc.collect()
         self._tls = await establish(self._transport, trust, timeout_ms)
 
     async def send(self, buf):
@@ -155,13 +148,8 @@ class DTLS:
             self._transport.dead = OSError(ENOTCONN)
         if session is not None:
             session.close()
-            session = None
-            gc.collect()
-            try:
-                _spare[1] = bytearray(_PLACE)
-            except MemoryError:
-                pass
-        _spare[0] = self._transport.buf
+            if not _spare:
+                _spare.append(self._transport.buf)
         await self._transport.endpoint.close()
 
     def cipher(self):

@@ -32,6 +32,8 @@ class Heap:
 class App:
     """What session.py needs of the firmware's App."""
 
+    rx_bytes = 2816
+
     def __init__(self, pty, root):
         self.root = root
         self.config = Config(root)

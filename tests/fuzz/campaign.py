@@ -50,7 +50,7 @@ CAMPAIGNS = {
     "compose": Campaign("compose_device", "64k", list, 1280, 1000, 200_000),
     # Of these heaps the code of lib/coap takes 32 KB and the script 12 KB. In the smaller one memory does run out.
     "client": Campaign("client_device", "80k", corpus.coap, 1280, 1000, 100_000),
-    "client-64k": Campaign("client_device", "64k", corpus.coap, 1280, 1000, 100_000, tight=True),
+    "client-68k": Campaign("client_device", "68k", corpus.coap, 1280, 1000, 100_000, tight=True),
 }
 
 

@@ -22,7 +22,7 @@ class Cloud:
         return {"id": "job-1", "version": "1.1.0", "kind": "APP", "size": 1, "refused": None}
 
 class App:
-    pass
+    room = None
 
 class Update:
     def make_slots(self):
@@ -62,7 +62,7 @@ from state import State
 from tasks.trial import Trial
 
 class App:
-    pass
+    room = None
 """
     + _STARTED
     + """

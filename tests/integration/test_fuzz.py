@@ -37,7 +37,7 @@ SLICES = {
     "cbor-long": 20000,
     "compose": 20000,
     "client": 4000,
-    "client-64k": 3000,
+    "client-68k": 3000,
     "nmea": 1600,
     "ubx": 3200,
     "agnss": 1600,

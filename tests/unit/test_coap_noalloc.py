@@ -162,7 +162,7 @@ class Writing(unittest.TestCase):
 
 
     def test_the_same_request_again(self):
-        slot = Exchange(bytearray(256))
+        slot = Exchange(256)
         slot.compose(7, TOKEN, POST, BODY, ())
         other = b"y" * 60
         cost = allocated(lambda: slot.compose(8, b"abcd", POST, other, ()))
@@ -177,7 +177,7 @@ class Sending(unittest.TestCase):
 
     def layer(self):
         layer = MessageLayer(fakenet.FakeEndpoint())
-        slot = Exchange(bytearray(256))
+        slot = Exchange(256)
         slot.compose(7, TOKEN, POST, BODY, ())
         slot.start(100, 10000, 512, None)
         slot.datagram()

@@ -180,6 +180,7 @@ def example():
     """-> the udp_open() that boards/README.md shows for a board with PPP, and what it takes for its UART."""
     with open("boards/README.md") as file:
         text = file.read()
+    text = text[text.index("## PPP") :]
     code = text[text.index("```python") + 9 :]
     names = {}
     exec(code[: code.index("```")], names)

@@ -95,7 +95,7 @@ def _ours():
     size = compose(buf, 7, _TOKEN, _HEAD, _PAYLOAD, ())
     wire = memoryview(bytes(buf[:size]))
     ack = memoryview(_ACK)
-    slot = Exchange(bytearray(1152))
+    slot = Exchange(1152)
     other = bytes(64)
     for payload in (other, other, _PAYLOAD):
         slot.compose(7, _TOKEN, _HEAD, payload, ())
