@@ -53,20 +53,22 @@ def new(job_id):
 
 
 def load(path):
-    """-> the record on flash, complete, or None. One that cannot be used is dropped, and said."""
-    try:
-        found = store.read_json(path)
-        if found is None:
-            return None
-        record = new(None)
-        record.update(found)
-        if isinstance(record["id"], str) and isinstance(record["state"], str) and isinstance(record["seq"], int):
-            return record
-        problem = "not one"
-    except (store.StoreError, ValueError, TypeError) as error:
-        problem = error
-    except OSError as error:
-        raise base.CloudError("job record not read: %s" % error)  # an OSError would be taken for the link's
+    """-> the record on flash, complete, or None. One that cannot be used is dropped, and said; not for one bad read."""
+    for last in (False, True):
+        try:
+            found = store.read_json(path)
+            if found is None:
+                return None
+            record = new(None)
+            record.update(found)
+            if isinstance(record["id"], str) and isinstance(record["state"], str) and isinstance(record["seq"], int):
+                return record
+            problem = "not one"
+        except (store.StoreError, ValueError, TypeError) as error:
+            problem = error
+        except OSError as error:
+            if last:
+                raise base.CloudError("job record not read: %s" % error)  # an OSError would be taken for the link's
     log.error("fota", "job record dropped: %s", problem)
     drop(path)
     return None

@@ -1,9 +1,9 @@
 """The two app partitions of an ESP32: put a downloaded image on trial, confirm it or give it up (facts/fota.md 2.2).
 
-The same interface as fota.slots. What runs is decided by Espressif's bootloader from its `otadata` record; what we
-know about it is the selector's state record, and beside it `<root>/a/MANIFEST` and `<root>/b/MANIFEST`: head and
-signature of the image in ota_0 and in ota_1. firmware/partboot.py joins the two at each start. Called by
-firmware/tasks/update.py. RAM: 4 KB during install().
+The same as fota.slots, but for where the image lies and who chooses what runs: Espressif's bootloader, from its
+`otadata` record. What we know about it is the selector's state record, and beside it `<root>/a/MANIFEST` and
+`<root>/b/MANIFEST`: head and signature of the image in ota_0 and in ota_1. firmware/partboot.py joins the two at each
+start. Called by firmware/tasks/update.py. RAM: 4 KB during install().
 """
 
 import os
@@ -17,7 +17,8 @@ from fota import InstallError, ManifestError
 from fota.image import HEADER_SIZE
 from fota.partition import check_head, fits, head_of, other_of, slot_of
 from fota.partition import room as room_for
-from fota.space import discard, folder
+from fota.slots import Slots
+from fota.space import folder
 
 _BLOCK_SIZE = const(4096)
 _ENOSPC = const(28)
@@ -29,7 +30,7 @@ _NAMES = ("image.bin", "update.pub")  # in this order, one behind the other; the
 _LAST_TRY = const(5)  # partboot.py counts in half tries: 1, 3 and 5 are the starts of the new image
 
 
-class Partitions:
+class Partitions(Slots):
     """`root`: mount point of the flash; `running`: what partboot.select() gave, with "selector", the module bootsel;
     `part`: esp32.Partition of the running image. Raises InstallError "partition" when there is no other."""
 
@@ -43,16 +44,6 @@ class Partitions:
         self._part = other_of(part)
         self._armed = None
         self.other = slot_of(self._part)
-
-    @property
-    def floor(self):
-        """Highest sequence confirmed here; only a higher one may come in."""
-        return max(self._selector.read(self._root)["floor"], self._running["sequence"])
-
-    @property
-    def bad(self):
-        """Digests (16 bytes each) of the last images that failed their trial."""
-        return self._selector.read(self._root)["bad"]
 
     def room(self, manifest):
         """Raise InstallError unless the image fits; may raise OSError."""
@@ -134,17 +125,11 @@ class Partitions:
         The state record comes first: whoever starts next knows what is meant. Raises InstallError: "image" when
         the bootloader refuses it, "flash".
         """
-        if self._armed is None:
-            raise InstallError("nothing")
-        state = self._selector.read(self._root)
-        state["pending"] = self.other
-        state["digest"] = self._armed
-        state["tries"] = 0
-        state["result"] = state["cause"] = state["why"] = 0
-        self._write(state)
+        Slots.arm(self)
         try:
             self._part.set_boot()
         except OSError as e:
+            state = self._selector.read(self._root)
             if e.args[0] == _INVALID:
                 self._give_up(state, "damaged")
                 raise InstallError("image", _INVALID, True) from None
@@ -170,40 +155,4 @@ class Partitions:
         except OSError as e:
             if e.args[0] != _NO_ROLLBACK:
                 raise InstallError("flash", e.args[0]) from None
-        state["active"] = self._running["slot"]
-        state["pending"] = None
-        state["tries"] = 0
-        state["floor"] = max(state["floor"], self._running["sequence"])
-        state["result"] = 1
-        state["fails"] = state["cause"] = state["why"] = 0
-        self._write(state)
-        from fota.trust import adopt
-
-        try:
-            discard(self._root)
-            adopt(self._root, self._root + "/" + self._running["slot"])
-        except OSError:
-            pass  # the next download clears it, the next visit renews the keys; the confirmation stands
-        return True
-
-    def roll_back(self, reason="refused"):
-        """Give up the running image if it is on trial; `reason`: a word of selector.REASONS. True if it was. The
-        caller resets the board: the bootloader goes back by itself, and where it does not, partboot does."""
-        state = self._selector.read(self._root)
-        if state["pending"] != self._running["slot"]:
-            return False
-        self._give_up(state, reason)
-        return True
-
-    def _give_up(self, state, reason):
-        known = self._selector.REASONS
-        try:
-            self._selector.roll_back(self._root, state, known.index(reason if reason in known else "refused"))
-        except OSError as e:
-            raise InstallError("flash", e.args[0]) from None
-
-    def _write(self, state):
-        try:
-            self._selector.write(self._root, state)
-        except OSError as e:
-            raise InstallError("flash", e.args[0]) from None
+        return Slots.confirm(self)

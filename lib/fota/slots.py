@@ -24,6 +24,8 @@ class Slots:
     its "selector" is the selector module itself, which owns the state record. `lend(True)` is called where the place
     of a buffer of 4 KB is worth more than the buffer, `lend(False)` when install() has failed and lends no longer."""
 
+    component = "app"
+
     def __init__(self, root, running, lend=None):
         self._root = root
         self._running = running
@@ -164,12 +166,15 @@ class Slots:
         state = self._selector.read(self._root)
         if state["pending"] != self._running["slot"]:
             return False
+        self._give_up(state, reason)
+        return True
+
+    def _give_up(self, state, reason):
         known = self._selector.REASONS
         try:
             self._selector.roll_back(self._root, state, known.index(reason if reason in known else "refused"))
         except OSError as e:
-            raise InstallError("flash", e.errno) from None
-        return True
+            raise InstallError("flash", e.args[0]) from None
 
     def _write(self, state):
         try:
